@@ -1,0 +1,294 @@
+//! What Switchback needs of one AWS account and region, in its own words.
+//!
+//! The trait is here so that AWS's vocabulary is turned into ours at one place and the SDK stays out of
+//! the build of `switchback-control`. It is not here for mocking: tests run the real adapter against a
+//! simulated account over HTTP.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde::Serialize;
+use switchback_domain::deployment::Reading;
+use switchback_domain::deployment::Stage;
+use switchback_domain::digest::Digest;
+use switchback_domain::gate::Verdict;
+use switchback_domain::metrics::Series;
+use switchback_domain::moment::Moment;
+use switchback_domain::previous::TaskSet;
+use switchback_domain::revision::Revision;
+use switchback_domain::revision::RevisionArn;
+use switchback_domain::service::DeploymentGroup;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WhatToDo {
+    /// Nothing happened; the same call may be made again later (throttled, refused connection, 5xx before any effect is possible).
+    Retry,
+    /// AWS refused; the same call will be refused again.
+    Never,
+    /// It is not known whether the call had its effect (no answer, a 5xx of a mutating call).
+    Unknown,
+}
+
+/// A call to AWS that did not succeed. `Display` says what was tried and AWS's own code and text; no secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {code}: {message}")]
+pub struct CloudError {
+    /// `codedeploy:CreateDeployment`
+    pub operation: String,
+    /// What to do about it.
+    pub kind: WhatToDo,
+    /// AWS's code, for example `DeploymentLimitExceededException`, or `NoAnswer`, `NoConnection`, `Malformed`.
+    pub code: String,
+    /// AWS's text.
+    pub message: String,
+    /// AWS's request id, when there was an answer.
+    pub request_id: Option<String>,
+}
+
+impl CloudError {
+    /// Whether AWS says that the thing asked about does not exist.
+    pub fn is_missing(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "DeploymentDoesNotExistException"
+                | "InvalidDeploymentIdException"
+                | "ServiceNotFoundException"
+                | "ClusterNotFoundException"
+                | "RevisionDoesNotExistException"
+                | "TargetGroupNotFound"
+                | "ListenerNotFound"
+        ) || (self.code == "ClientException"
+            && self.message.contains("Unable to describe task definition"))
+    }
+}
+
+/// What AWS answered to a call that changed something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// AWS's request id, for the audit log and CloudTrail.
+    pub request_id: Option<String>,
+}
+
+/// An ECS service with the CodeDeploy group that deploys it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceReading {
+    /// The ECS service's name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The group's settings.
+    pub deployment_group: DeploymentGroup,
+    /// Its task sets.
+    pub task_sets: Vec<TaskSetReading>,
+    /// Tasks wanted.
+    pub desired_count: i64,
+    /// Tasks running.
+    pub running_count: i64,
+}
+
+/// A task set with the target group it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskSetReading {
+    /// What the rules need.
+    pub task_set: TaskSet,
+    /// The ARN of the target group its tasks are registered with.
+    pub target_group_arn: Option<String>,
+    /// Tasks wanted.
+    pub desired_count: i64,
+    /// Tasks running.
+    pub running_count: i64,
+}
+
+/// One CodeDeploy deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentReading {
+    /// `d-XXXXXXXXX`
+    pub aws_id: String,
+    /// The application's name.
+    pub application: String,
+    /// The group's name.
+    pub group: String,
+    /// The deployment configuration's name.
+    pub config_name: String,
+    /// AWS's word for who began it: `user`, `codeDeployRollback`, … (aws.md §1.5)
+    pub creator: String,
+    /// The description.
+    pub description: Option<String>,
+    /// When AWS created it.
+    pub created_at: Moment,
+    /// When it ended.
+    pub completed_at: Option<Moment>,
+    /// Where the AppSpec's text is found: its SHA-256, for [`Cloud::app_spec`].
+    pub app_spec_digest: Option<Digest>,
+    /// The same for CodeDeploy's own "previous revision".
+    pub previous_app_spec_digest: Option<Digest>,
+    /// The whole, without its stages (see [`Cloud::lifecycle`]).
+    pub reading: Reading,
+}
+
+/// A target group and its load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetGroupReading {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The ARNs of the load balancers that forward to it.
+    pub load_balancer_arns: Vec<String>,
+}
+
+/// An alarm's state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlarmReading {
+    /// Its name.
+    pub name: String,
+    /// `OK`, `ALARM` or `INSUFFICIENT_DATA`.
+    pub state: String,
+    /// Since when.
+    pub since: Option<Moment>,
+    /// CloudWatch's own reason.
+    pub reason: Option<String>,
+    /// The threshold, when it is a single number.
+    pub threshold: Option<f64>,
+}
+
+/// How many targets of a group are healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetHealth {
+    /// In state healthy.
+    pub healthy: i64,
+    /// Registered and not draining.
+    pub registered: i64,
+}
+
+/// One value of one minute of one target group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricReading {
+    /// The target group's ARN.
+    pub target_group_arn: String,
+    /// What was measured; times in milliseconds.
+    pub series: Series,
+    /// The start of the minute.
+    pub minute: Moment,
+    /// The value.
+    pub value: f64,
+}
+
+/// Everything CreateDeployment is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDeployment {
+    /// The application's name.
+    pub application: String,
+    /// The group's name.
+    pub group: String,
+    /// The deployment configuration's name.
+    pub config_name: String,
+    /// The description with the operation's marker.
+    pub description: String,
+    /// The AppSpec's text.
+    pub app_spec: String,
+}
+
+/// One account and region.
+///
+/// Reading calls retry throttling and connection errors a little by themselves; the calls at the end,
+/// which change something, are sent exactly once.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// The region, for example `eu-central-1`.
+    fn region(&self) -> &str;
+
+    /// The account's clock: the latest `Date` that AWS answered with, carried forward by elapsed time.
+    /// Before the first answer it is the machine's clock.
+    fn now(&self) -> Moment;
+
+    /// The account number (STS GetCallerIdentity).
+    async fn account(&self) -> Result<String, CloudError>;
+
+    /// Every ECS service that a CodeDeploy group of this account and region deploys, with its task sets.
+    async fn services(&self) -> Result<Vec<ServiceReading>, CloudError>;
+
+    /// The task sets and counts of one service; `None` when AWS no longer knows it.
+    async fn service(
+        &self,
+        cluster: &str,
+        name: &str,
+    ) -> Result<Option<(Vec<TaskSetReading>, i64, i64)>, CloudError>;
+
+    /// The ids of deployments created at or after `since` (all that AWS lists when `None`), of one group or of all.
+    async fn deployment_ids(
+        &self,
+        group: Option<(&str, &str)>,
+        since: Option<Moment>,
+    ) -> Result<Vec<String>, CloudError>;
+
+    /// The deployments with these ids; those AWS does not know are left out.
+    async fn deployments(&self, aws_ids: &[String]) -> Result<Vec<DeploymentReading>, CloudError>;
+
+    /// The lifecycle of a deployment and the ids of the task set it replaces (Blue), in order; empty before it has begun.
+    async fn lifecycle(&self, aws_id: &str) -> Result<LifecycleReading, CloudError>;
+
+    /// The text of an application's AppSpec by its digest.
+    async fn app_spec(&self, application: &str, digest: &Digest) -> Result<String, CloudError>;
+
+    /// A task definition; `None` when AWS does not know it.
+    async fn revision(&self, arn: &RevisionArn) -> Result<Option<Revision>, CloudError>;
+
+    /// The revision that a stopped task of this task set ran, while AWS still keeps one (about an hour).
+    async fn stopped_task_revision(
+        &self,
+        cluster: &str,
+        service: &str,
+        task_set_id: &str,
+    ) -> Result<Option<RevisionArn>, CloudError>;
+
+    /// The weights a listener forwards with, by target group ARN.
+    async fn listener_weights(&self, listener_arn: &str) -> Result<Vec<(String, i64)>, CloudError>;
+
+    /// Target groups by name.
+    async fn target_groups(&self, names: &[String]) -> Result<Vec<TargetGroupReading>, CloudError>;
+
+    /// How many targets are healthy.
+    async fn target_health(&self, target_group_arn: &str) -> Result<TargetHealth, CloudError>;
+
+    /// The states of alarms by name, metric and composite.
+    async fn alarms(&self, names: &[String]) -> Result<Vec<AlarmReading>, CloudError>;
+
+    /// The golden signals of target groups, one value a minute, from `from` (inclusive) to `to` (exclusive).
+    /// A minute without a value is left out.
+    async fn metrics(
+        &self,
+        target_groups: &[TargetGroupReading],
+        from: Moment,
+        to: Moment,
+    ) -> Result<Vec<MetricReading>, CloudError>;
+
+    /// PutLifecycleEventHookExecutionStatus: Succeeded for approve, Failed for reject.
+    async fn answer_hook(
+        &self,
+        aws_id: &str,
+        execution_id: &str,
+        verdict: Verdict,
+    ) -> Result<Receipt, CloudError>;
+
+    /// ContinueDeployment with READY_WAIT.
+    async fn continue_deployment(&self, aws_id: &str) -> Result<Receipt, CloudError>;
+
+    /// StopDeployment with autoRollbackEnabled true.
+    async fn stop_and_roll_back(&self, aws_id: &str) -> Result<Receipt, CloudError>;
+
+    /// CreateDeployment; gives the deployment's id.
+    async fn create_deployment(&self, new: &NewDeployment)
+    -> Result<(String, Receipt), CloudError>;
+}
+
+/// A deployment's lifecycle as GetDeploymentTarget shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LifecycleReading {
+    /// The lifecycle events, in order.
+    pub stages: Vec<Stage>,
+    /// The id of the task set that is replaced (label Blue), when AWS tells.
+    pub replaced_task_set: Option<String>,
+}

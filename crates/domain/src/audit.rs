@@ -1,0 +1,257 @@
+//! The audit log: a closed set of typed events, each chained to the one before by its hash.
+
+use crate::digest::Digest;
+use crate::gate::GateState;
+use crate::gate::Verdict;
+use crate::ids::DeploymentId;
+use crate::ids::GateId;
+use crate::ids::OperationId;
+use crate::ids::ServiceId;
+use crate::moment::Moment;
+use crate::operation::OperationKind;
+use crate::operation::OperationState;
+use crate::revision::RevisionArn;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// What happened. Adding a kind of event is adding a variant; none is ever removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// Somebody signed in.
+    SignedIn,
+    /// Somebody tried to sign in and was refused.
+    SignInRefused,
+    /// Somebody signed out.
+    SignedOut,
+    /// A user was made, at first start or by an administrator.
+    UserCreated {
+        /// The user's name.
+        username: String,
+        /// Role words.
+        roles: Vec<String>,
+    },
+    /// An API token was made.
+    TokenCreated {
+        /// The token's name; never its text.
+        name: String,
+        /// Role words.
+        roles: Vec<String>,
+    },
+    /// A service was seen for the first time.
+    ServiceDiscovered {
+        /// The service.
+        service: ServiceId,
+        /// Its ARN.
+        arn: String,
+    },
+    /// A deployment was seen for the first time.
+    DeploymentRecorded {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// AWS's id.
+        aws_id: String,
+        /// What was serving.
+        previous_revision: Option<RevisionArn>,
+        /// What it moves to.
+        target_revision: Option<RevisionArn>,
+    },
+    /// A deployment came to its end.
+    DeploymentEnded {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The outcome's word.
+        outcome: String,
+        /// The cause's word.
+        cause: Option<String>,
+    },
+    /// A gate began to wait.
+    GateOpened {
+        /// The gate.
+        gate: GateId,
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The lifecycle event.
+        stage: String,
+        /// When the fuse burns out.
+        expires_at: Moment,
+    },
+    /// Somebody decided at a gate.
+    GateDecided {
+        /// The gate.
+        gate: GateId,
+        /// The verdict.
+        verdict: Verdict,
+        /// Where the gate stands after it.
+        state: GateState,
+        /// The digest of what was shown.
+        evidence: Digest,
+    },
+    /// A gate closed without a person: its fuse burned out, or AWS no longer waits.
+    GateClosed {
+        /// The gate.
+        gate: GateId,
+        /// Where it stands.
+        state: GateState,
+    },
+    /// AWS was told the verdict, shows it, or refused it.
+    GateDelivery {
+        /// The gate.
+        gate: GateId,
+        /// The delivery's word.
+        delivery: String,
+        /// AWS's request id, or its error.
+        detail: Option<String>,
+    },
+    /// Somebody asked for a rollback or a deployment: the intent, before any call.
+    OperationIntended {
+        /// The operation.
+        operation: OperationId,
+        /// What it does.
+        kind: OperationKind,
+        /// The service.
+        service: ServiceId,
+        /// Where it goes back to.
+        target_revision: Option<RevisionArn>,
+        /// The digest of the plan that was read.
+        plan: Digest,
+    },
+    /// An operation moved.
+    OperationMoved {
+        /// The operation.
+        operation: OperationId,
+        /// Where it stands.
+        state: OperationState,
+        /// AWS's id, request id, or error.
+        detail: Option<String>,
+    },
+}
+
+impl AuditEvent {
+    /// The event's word, as in its JSON.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            AuditEvent::SignedIn => "signed_in",
+            AuditEvent::SignInRefused => "sign_in_refused",
+            AuditEvent::SignedOut => "signed_out",
+            AuditEvent::UserCreated { .. } => "user_created",
+            AuditEvent::TokenCreated { .. } => "token_created",
+            AuditEvent::ServiceDiscovered { .. } => "service_discovered",
+            AuditEvent::DeploymentRecorded { .. } => "deployment_recorded",
+            AuditEvent::DeploymentEnded { .. } => "deployment_ended",
+            AuditEvent::GateOpened { .. } => "gate_opened",
+            AuditEvent::GateDecided { .. } => "gate_decided",
+            AuditEvent::GateClosed { .. } => "gate_closed",
+            AuditEvent::GateDelivery { .. } => "gate_delivery",
+            AuditEvent::OperationIntended { .. } => "operation_intended",
+            AuditEvent::OperationMoved { .. } => "operation_moved",
+        }
+    }
+
+    /// What the entry is about, for search: an identifier or a name.
+    pub fn subject(&self) -> Option<String> {
+        match self {
+            AuditEvent::SignedIn | AuditEvent::SignInRefused | AuditEvent::SignedOut => None,
+            AuditEvent::UserCreated { username, .. } => Some(username.clone()),
+            AuditEvent::TokenCreated { name, .. } => Some(name.clone()),
+            AuditEvent::ServiceDiscovered { service, .. } => Some(service.to_string()),
+            AuditEvent::DeploymentRecorded { deployment, .. }
+            | AuditEvent::DeploymentEnded { deployment, .. } => Some(deployment.to_string()),
+            AuditEvent::GateOpened { gate, .. }
+            | AuditEvent::GateDecided { gate, .. }
+            | AuditEvent::GateClosed { gate, .. }
+            | AuditEvent::GateDelivery { gate, .. } => Some(gate.to_string()),
+            AuditEvent::OperationIntended { operation, .. }
+            | AuditEvent::OperationMoved { operation, .. } => Some(operation.to_string()),
+        }
+    }
+}
+
+/// One entry to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When, by Switchback's own clock.
+    pub at: Moment,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub event: AuditEvent,
+    /// The reason that was given.
+    pub reason: Option<String>,
+}
+
+/// The hash before the first entry.
+pub fn chain_start() -> Digest {
+    Digest::of_bytes(b"switchback audit log")
+}
+
+/// The hash of an entry: over the hash before it, its number and everything it says.
+pub fn chain_hash(before: &Digest, sequence: i64, entry: &AuditEntry) -> Digest {
+    Digest::of(&serde_json::json!({
+        "before": before,
+        "sequence": sequence,
+        "at": entry.at,
+        "actor": entry.actor,
+        "event": entry.event,
+        "reason": entry.reason,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_an_entry_is_in_its_hash() {
+        let entry = AuditEntry {
+            at: Moment::from_millis(1),
+            actor: "dana".to_string(),
+            event: AuditEvent::SignedIn,
+            reason: None,
+        };
+        let base = chain_hash(&chain_start(), 1, &entry);
+        let others = [
+            chain_hash(&base, 1, &entry),
+            chain_hash(&chain_start(), 2, &entry),
+            chain_hash(
+                &chain_start(),
+                1,
+                &AuditEntry {
+                    at: Moment::from_millis(2),
+                    ..entry.clone()
+                },
+            ),
+            chain_hash(
+                &chain_start(),
+                1,
+                &AuditEntry {
+                    actor: "mira".to_string(),
+                    ..entry.clone()
+                },
+            ),
+            chain_hash(
+                &chain_start(),
+                1,
+                &AuditEntry {
+                    event: AuditEvent::SignedOut,
+                    ..entry.clone()
+                },
+            ),
+            chain_hash(
+                &chain_start(),
+                1,
+                &AuditEntry {
+                    reason: Some("x".to_string()),
+                    ..entry.clone()
+                },
+            ),
+        ];
+        assert!(others.iter().all(|other| *other != base));
+    }
+
+    #[test]
+    fn the_word_is_the_tag() {
+        let json = serde_json::to_value(AuditEvent::SignInRefused).unwrap();
+        assert_eq!(json["event"], AuditEvent::SignInRefused.word());
+    }
+}

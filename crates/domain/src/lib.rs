@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+pub mod actor;
+pub mod appspec;
+pub mod audit;
+pub mod deployment;
+pub mod diff;
+pub mod digest;
+pub mod evidence;
+pub mod gate;
+pub mod ids;
+pub mod metrics;
+pub mod moment;
+pub mod operation;
+pub mod plan;
+pub mod previous;
+pub mod revision;
+pub mod service;
+pub mod signature;
+pub mod strategy;

@@ -1,0 +1,96 @@
+//! A service: one ECS service with the controller that deploys it.
+
+use crate::ids::ServiceId;
+use crate::moment::Moment;
+use crate::revision::RevisionArn;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Who deploys the service. The closed enum of AWS's kinds; a new controller is a new variant here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Controller {
+    /// AWS CodeDeploy moves a service of controller type CODE_DEPLOY (aws.md §1).
+    Codedeploy,
+}
+
+impl Controller {
+    /// The word used in the store and the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Controller::Codedeploy => "codedeploy",
+        }
+    }
+
+    /// The controller with this word.
+    pub fn parse(word: &str) -> Option<Controller> {
+        (word == "codedeploy").then_some(Controller::Codedeploy)
+    }
+}
+
+/// One listener route of a CodeDeploy group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct TrafficRoutes {
+    /// The production listener's ARN.
+    pub production_listener: Option<String>,
+    /// The test listener's ARN, when the group has one.
+    pub test_listener: Option<String>,
+    /// The names of the two target groups.
+    pub target_groups: Vec<String>,
+}
+
+/// What a CodeDeploy deployment group says about its service, when last read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct DeploymentGroup {
+    /// The CodeDeploy application's name.
+    pub application: String,
+    /// The deployment group's name.
+    pub group: String,
+    /// The deployment configuration new deployments use by default.
+    pub config_name: String,
+    /// Where traffic is moved.
+    pub routes: TrafficRoutes,
+    /// The names of the alarms that stop a deployment; empty when alarms are off.
+    pub alarms: Vec<String>,
+    /// Whether CodeDeploy rolls back by itself when a deployment fails.
+    pub rolls_back_on_failure: bool,
+    /// Whether CodeDeploy rolls back by itself when an alarm stops a deployment.
+    pub rolls_back_on_alarm: bool,
+    /// How long a deployment waits for a person before shifting traffic, in minutes; 0 when it does not.
+    pub ready_wait_minutes: i64,
+    /// How long the old tasks are kept after the shift, in minutes; `None` when they are kept alive.
+    pub termination_wait_minutes: Option<i64>,
+}
+
+/// A service as recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Switchback's identifier.
+    pub id: ServiceId,
+    /// The ECS service's name.
+    pub name: String,
+    /// The ECS service's ARN.
+    pub arn: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// Who deploys it.
+    pub controller: Controller,
+    /// How the controller deploys it.
+    pub deployment_group: DeploymentGroup,
+    /// What serves production now: the PRIMARY task set's revision, when last read.
+    pub serving_revision: Option<RevisionArn>,
+    /// Since when, as far as Switchback saw.
+    pub serving_since: Option<Moment>,
+    /// Tasks wanted.
+    pub desired_count: i64,
+    /// Tasks running.
+    pub running_count: i64,
+    /// When AWS was last read for this service.
+    pub observed_at: Moment,
+    /// Grows with every change of the row.
+    pub generation: i64,
+}
