@@ -1,0 +1,541 @@
+//! The adapter against answers that are written down byte for byte: what is sent how often, what an
+//! answer that gets lost means, and that a task definition survives unchanged.
+//!
+//! Whole stories are told against the simulated account, in the workspace's `tests`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use serde_json::Value;
+use serde_json::json;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use switchback_aws::AwsAccount;
+use switchback_aws::AwsSettings;
+use switchback_cloud::Cloud;
+use switchback_cloud::CloudError;
+use switchback_cloud::NewDeployment;
+use switchback_cloud::WhatToDo;
+use switchback_domain::digest::Digest;
+use switchback_domain::gate::Verdict;
+use switchback_domain::moment::Moment;
+use switchback_domain::revision::RevisionArn;
+use switchback_domain::revision::RevisionStatus;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+
+/// What the server does with one request after it has read it to its end.
+enum Answer {
+    /// Answers.
+    Status(u16, String),
+    /// Closes the connection without a word: the answer is lost, the call was taken.
+    Lost,
+}
+
+fn ok(body: &Value) -> Answer {
+    Answer::Status(200, body.to_string())
+}
+
+fn error(status: u16, code: &str) -> Answer {
+    Answer::Status(
+        status,
+        json!({"__type": code, "message": "in AWS's words"}).to_string(),
+    )
+}
+
+/// What a request was.
+#[derive(Clone, Debug)]
+struct Seen {
+    /// `CreateDeployment`
+    operation: String,
+    body: Value,
+}
+
+/// A server with a list of answers, given in order; it refuses to be asked more often.
+struct Account {
+    aws: AwsAccount,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Account {
+    async fn answering(answers: Vec<Answer>) -> Account {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let record = seen.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, answers.clone(), record.clone()));
+            }
+        });
+        Account {
+            aws: connect(&format!("http://{address}")).await,
+            seen,
+        }
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn operations(&self) -> Vec<String> {
+        self.seen().into_iter().map(|seen| seen.operation).collect()
+    }
+}
+
+async fn connect(endpoint_url: &str) -> AwsAccount {
+    AwsAccount::connect(AwsSettings {
+        region: Some("eu-central-1".to_string()),
+        endpoint_url: Some(endpoint_url.to_string()),
+        credentials: Some(("key".to_string(), "secret".to_string())),
+        machine_clock: Arc::new(|| Moment::from_millis(0)),
+    })
+    .await
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) {
+    while let Some(request) = read_request(&mut stream).await {
+        seen.lock().unwrap().push(request);
+        let answer = answers.lock().unwrap().pop_front();
+        let Some(Answer::Status(status, body)) = answer else {
+            return;
+        };
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ndate: Sat, 21 Nov 2026 10:00:00 GMT\r\n\
+             content-type: application/x-amz-json-1.1\r\nx-amzn-requestid: request-1\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .await
+            .unwrap();
+    }
+}
+
+/// One request with its whole body; `None` once the client has closed the connection.
+async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
+    let mut bytes: Vec<u8> = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).to_string();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let header = |name: &str| {
+                head.lines().skip(1).find_map(|line| {
+                    let (key, value) = line.split_once(':')?;
+                    key.eq_ignore_ascii_case(name)
+                        .then(|| value.trim().to_string())
+                })
+            };
+            let length: usize = header("content-length")?.parse().unwrap();
+            if body.len() == length {
+                let target = header("x-amz-target").unwrap_or_default();
+                return Some(Seen {
+                    operation: target.rsplit('.').next()?.to_string(),
+                    body: serde_json::from_str(body).unwrap_or(Value::Null),
+                });
+            }
+        }
+        let mut part = [0; 4096];
+        match stream.read(&mut part).await {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => bytes.extend_from_slice(&part[..count]),
+        }
+    }
+}
+
+fn new_deployment() -> NewDeployment {
+    NewDeployment {
+        application: "web".to_string(),
+        group: "production".to_string(),
+        config_name: "CodeDeployDefault.ECSAllAtOnce".to_string(),
+        description: "marker".to_string(),
+        app_spec: "version: 0.0".to_string(),
+    }
+}
+
+/// Every call that changes something, made against an account that gives one answer.
+async fn change(call: &str, aws: &AwsAccount) -> Result<(), CloudError> {
+    match call {
+        "PutLifecycleEventHookExecutionStatus" => aws
+            .answer_hook("d-1", "execution", Verdict::Approve)
+            .await
+            .map(drop),
+        "ContinueDeployment" => aws.continue_deployment("d-1").await.map(drop),
+        "StopDeployment" => aws.stop_and_roll_back("d-1").await.map(drop),
+        "CreateDeployment" => aws.create_deployment(&new_deployment()).await.map(drop),
+        other => panic!("{other} changes nothing"),
+    }
+}
+
+const CHANGES: [&str; 4] = [
+    "PutLifecycleEventHookExecutionStatus",
+    "ContinueDeployment",
+    "StopDeployment",
+    "CreateDeployment",
+];
+
+#[tokio::test]
+async fn a_change_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unknown() {
+    for call in CHANGES {
+        let account = Account::answering(vec![Answer::Lost]).await;
+        let error = change(call, &account.aws).await.unwrap_err();
+        assert_eq!(account.operations(), [call]);
+        assert_eq!(error.operation, format!("codedeploy:{call}"));
+        assert_eq!(
+            (error.kind, error.code.as_str()),
+            (WhatToDo::Unknown, "NoAnswer"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_lost_on_a_connection_used_before_is_also_sent_once() {
+    let account = Account::answering(vec![ok(&json!({"deployments": []})), Answer::Lost]).await;
+    account.aws.deployment_ids(None, None).await.unwrap();
+    let error = account
+        .aws
+        .create_deployment(&new_deployment())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        account.operations(),
+        ["ListDeployments", "CreateDeployment"]
+    );
+    assert_eq!(error.kind, WhatToDo::Unknown);
+}
+
+#[tokio::test]
+async fn a_change_is_sent_once_whatever_it_is_answered() {
+    let answers = [
+        (500, "InternalFailure", WhatToDo::Unknown),
+        (503, "ServiceUnavailable", WhatToDo::Unknown),
+        (400, "ThrottlingException", WhatToDo::Retry),
+        (400, "DeploymentLimitExceededException", WhatToDo::Never),
+        // The SDK repeats a read that is refused like this while the clocks differ, as they do here.
+        (400, "AccessDeniedException", WhatToDo::Never),
+    ];
+    for call in CHANGES {
+        for (status, code, kind) in answers {
+            let account = Account::answering(vec![error(status, code)]).await;
+            let error = change(call, &account.aws).await.unwrap_err();
+            assert_eq!(account.operations(), [call]);
+            assert_eq!((error.kind, error.code.as_str()), (kind, code));
+            assert_eq!(error.message, "in AWS's words");
+            assert_eq!(error.request_id.as_deref(), Some("request-1"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_sent_may_be_made_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    // Nobody listens; and an address that fails before the HTTP client is even asked.
+    for endpoint_url in [format!("http://{address}"), "nonsense".to_string()] {
+        let aws = connect(&endpoint_url).await;
+        for call in CHANGES {
+            let error = change(call, &aws).await.unwrap_err();
+            assert_eq!(
+                (error.kind, error.code.as_str()),
+                (WhatToDo::Retry, "NoConnection"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_change_without_the_id_it_must_have_is_unknown() {
+    let account = Account::answering(vec![ok(&json!({}))]).await;
+    let error = account
+        .aws
+        .create_deployment(&new_deployment())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_str()),
+        (WhatToDo::Unknown, "Malformed")
+    );
+    assert_eq!(error.request_id.as_deref(), Some("request-1"));
+}
+
+#[tokio::test]
+async fn an_accepted_change_gives_the_request_id() {
+    let account = Account::answering(vec![ok(&json!({"deploymentId": "d-ABC"}))]).await;
+    let (id, receipt) = account
+        .aws
+        .create_deployment(&new_deployment())
+        .await
+        .unwrap();
+    assert_eq!(id, "d-ABC");
+    assert_eq!(receipt.request_id.as_deref(), Some("request-1"));
+    let body = &account.seen()[0].body;
+    assert_eq!(
+        body["revision"]["appSpecContent"]["content"],
+        "version: 0.0"
+    );
+    assert_eq!(
+        body["revision"]["appSpecContent"]["sha256"],
+        Digest::of_bytes(b"version: 0.0").as_str()
+    );
+}
+
+#[tokio::test]
+async fn the_verdicts_and_the_way_back_are_sent_as_aws_names_them() {
+    let accepted = || ok(&json!({}));
+    let account = Account::answering(vec![accepted(), accepted(), accepted(), accepted()]).await;
+    account
+        .aws
+        .answer_hook("d-1", "execution", Verdict::Approve)
+        .await
+        .unwrap();
+    account
+        .aws
+        .answer_hook("d-1", "execution", Verdict::Reject)
+        .await
+        .unwrap();
+    account.aws.continue_deployment("d-1").await.unwrap();
+    account.aws.stop_and_roll_back("d-1").await.unwrap();
+    let bodies: Vec<Value> = account.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(bodies[0]["status"], "Succeeded");
+    assert_eq!(bodies[1]["status"], "Failed");
+    assert_eq!(bodies[2]["deploymentWaitType"], "READY_WAIT");
+    assert_eq!(bodies[3]["autoRollbackEnabled"], true);
+}
+
+#[tokio::test]
+async fn a_read_is_repeated_until_it_is_answered() {
+    let account = Account::answering(vec![
+        Answer::Lost,
+        error(400, "ThrottlingException"),
+        ok(&json!({"deployments": ["d-1"]})),
+    ])
+    .await;
+    assert_eq!(
+        account.aws.deployment_ids(None, None).await.unwrap(),
+        ["d-1"]
+    );
+    assert_eq!(account.operations(), ["ListDeployments"; 3]);
+}
+
+#[tokio::test]
+async fn a_read_gives_up_after_three_attempts() {
+    let failing = || error(500, "InternalFailure");
+    let account = Account::answering(vec![failing(), failing(), failing()]).await;
+    let error = account.aws.deployment_ids(None, None).await.unwrap_err();
+    assert_eq!(account.operations(), ["ListDeployments"; 3]);
+    assert_eq!(error.kind, WhatToDo::Retry);
+}
+
+#[tokio::test]
+async fn a_refused_read_is_not_repeated() {
+    let account = Account::answering(vec![error(400, "InvalidNextTokenException")]).await;
+    let error = account.aws.deployment_ids(None, None).await.unwrap_err();
+    assert_eq!(account.operations(), ["ListDeployments"]);
+    assert_eq!(error.kind, WhatToDo::Never);
+}
+
+#[tokio::test]
+async fn the_clock_is_the_accounts_once_it_has_answered() {
+    let account = Account::answering(vec![ok(&json!({"deployments": []}))]).await;
+    assert_eq!(account.aws.now(), Moment::from_millis(0));
+    account.aws.deployment_ids(None, None).await.unwrap();
+    let date = Moment::parse("2026-11-21T10:00:00Z").unwrap();
+    assert!((0..60_000).contains(&account.aws.now().millis_since(date)));
+}
+
+#[tokio::test]
+async fn a_task_definition_is_kept_member_for_member() {
+    let arn = "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7";
+    let definition = json!({
+        "taskDefinitionArn": arn, "family": "web", "revision": 7, "status": "INACTIVE",
+        "registeredAt": 1763719200.123, "registeredBy": "arn:aws:iam::123456789012:user/ada",
+        "containerDefinitions": [{"name": "web", "image": "web:1", "essential": true,
+            "newerThanTheSdk": {"deep": [1, null, "x"]}, "environment": []}],
+        "anotherNewOne": false,
+    });
+    let tags = json!([{"key": "team", "value": "checkout"}]);
+    let answer = json!({"taskDefinition": definition, "tags": tags});
+    let account = Account::answering(vec![ok(&answer)]).await;
+    let arn = RevisionArn::parse(arn).unwrap();
+    let revision = account.aws.revision(&arn).await.unwrap().unwrap();
+    assert_eq!(account.seen()[0].body["include"], json!(["TAGS"]));
+    let mut expected = definition;
+    expected["tags"] = tags;
+    assert_eq!(revision.task_definition, expected);
+    assert_eq!(revision.status, RevisionStatus::Inactive);
+    assert_eq!(
+        revision.registered_at,
+        Some(Moment::from_millis(1_763_719_200_123))
+    );
+    assert_eq!(
+        revision.registered_by.as_deref(),
+        Some("arn:aws:iam::123456789012:user/ada")
+    );
+}
+
+#[tokio::test]
+async fn a_task_definition_that_aws_does_not_know_is_none() {
+    let body =
+        json!({"__type": "ClientException", "message": "Unable to describe task definition."});
+    let account = Account::answering(vec![Answer::Status(400, body.to_string())]).await;
+    let arn = "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7";
+    let found = account
+        .aws
+        .revision(&RevisionArn::parse(arn).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(found, None);
+}
+
+#[tokio::test]
+async fn a_deployment_that_has_not_begun_has_no_lifecycle() {
+    let account = Account::answering(vec![error(400, "DeploymentNotStartedException")]).await;
+    assert_eq!(
+        account.aws.lifecycle("d-1").await.unwrap(),
+        Default::default()
+    );
+}
+
+#[tokio::test]
+async fn unknown_deployments_are_left_out() {
+    let known = json!({"deploymentsInfo": [{"deploymentId": "d-1", "createTime": 1763719200,
+        "status": "SomethingNew"}]});
+    let account = Account::answering(vec![
+        error(400, "InvalidDeploymentIdException"),
+        ok(&known),
+        error(400, "InvalidDeploymentIdException"),
+    ])
+    .await;
+    let ids = ["d-1".to_string(), "nonsense".to_string()];
+    let found = account.aws.deployments(&ids).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].aws_id, "d-1");
+    assert_eq!(
+        found[0].reading.status,
+        switchback_domain::deployment::AwsStatus::Unknown
+    );
+}
+
+#[tokio::test]
+async fn an_app_spec_is_also_found_in_its_older_form() {
+    let account = Account::answering(vec![
+        error(400, "RevisionDoesNotExistException"),
+        ok(&json!({"revision": {"revisionType": "String", "string": {"content": "text"}}})),
+    ])
+    .await;
+    let digest = Digest::of_bytes(b"text");
+    assert_eq!(account.aws.app_spec("web", &digest).await.unwrap(), "text");
+    let types: Vec<Value> = account
+        .seen()
+        .into_iter()
+        .map(|seen| seen.body["revision"]["revisionType"].clone())
+        .collect();
+    assert_eq!(types, ["AppSpecContent", "String"]);
+}
+
+#[tokio::test]
+async fn an_app_spec_in_neither_form_is_missing() {
+    let account = Account::answering(vec![
+        error(400, "RevisionDoesNotExistException"),
+        error(400, "InvalidRevisionException"),
+    ])
+    .await;
+    let error = account
+        .aws
+        .app_spec("web", &Digest::of_bytes(b"text"))
+        .await
+        .unwrap_err();
+    assert!(error.is_missing(), "{error}");
+}
+
+#[tokio::test]
+async fn services_are_found_through_their_groups_and_missing_ones_are_left_out() {
+    let group = json!({
+        "applicationName": "web", "deploymentGroupName": "production",
+        "deploymentConfigName": "CodeDeployDefault.ECSAllAtOnce", "computePlatform": "ECS",
+        "ecsServices": [{"clusterName": "arn:aws:ecs:eu-central-1:123456789012:cluster/main",
+            "serviceName": "web"}],
+        "alarmConfiguration": {"enabled": true, "alarms": [{"name": "web-5xx"}]},
+        "autoRollbackConfiguration": {"enabled": true, "events": ["DEPLOYMENT_FAILURE"]},
+        "blueGreenDeploymentConfiguration": {
+            "deploymentReadyOption": {"actionOnTimeout": "STOP_DEPLOYMENT", "waitTimeInMinutes": 60},
+            "terminateBlueInstancesOnDeploymentSuccess": {"action": "KEEP_ALIVE"}},
+        "loadBalancerInfo": {"targetGroupPairInfoList": [{
+            "targetGroups": [{"name": "blue"}, {"name": "green"}],
+            "prodTrafficRoute": {"listenerArns": ["listener-1"]}}]},
+    });
+    let mut gone = group.clone();
+    gone["deploymentGroupName"] = json!("gone");
+    gone["ecsServices"] = json!([{"clusterName": "main", "serviceName": "gone"}]);
+    gone["alarmConfiguration"]["enabled"] = json!(false);
+    let other = json!({"deploymentGroupName": "machines", "computePlatform": "Server"});
+    let arn = "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7";
+    let service = json!({
+        "serviceArn": "arn:aws:ecs:eu-central-1:123456789012:service/main/web",
+        "clusterArn": "arn:aws:ecs:eu-central-1:123456789012:cluster/main",
+        "serviceName": "web", "status": "ACTIVE", "desiredCount": 3, "runningCount": 2,
+        "deploymentController": {"type": "CODE_DEPLOY"},
+        "taskSets": [{"id": "ecs-svc/1", "taskDefinition": arn, "status": "PRIMARY",
+            "externalId": "d-1", "createdAt": 1763719200, "computedDesiredCount": 3,
+            "runningCount": 2, "loadBalancers": [{"targetGroupArn": "blue-arn"}]}],
+    });
+    let missing = json!([{"arn": "gone", "reason": "MISSING"}]);
+    let account = Account::answering(vec![
+        ok(&json!({"applications": ["web"]})),
+        ok(&json!({"deploymentGroups": ["production", "gone", "machines"]})),
+        ok(&json!({"deploymentGroupsInfo": [group, gone, other]})),
+        ok(&json!({"services": [service], "failures": missing})),
+    ])
+    .await;
+    let services = account.aws.services().await.unwrap();
+    assert_eq!(
+        account.operations(),
+        [
+            "ListApplications",
+            "ListDeploymentGroups",
+            "BatchGetDeploymentGroups",
+            "DescribeServices"
+        ]
+    );
+    assert_eq!(
+        account.seen()[3].body,
+        json!({"cluster": "main", "services": ["web", "gone"]})
+    );
+    assert_eq!(services.len(), 1);
+    let found = &services[0];
+    assert_eq!(
+        (found.name.as_str(), found.cluster.as_str()),
+        ("web", "main")
+    );
+    assert_eq!((found.desired_count, found.running_count), (3, 2));
+    let group = &found.deployment_group;
+    assert_eq!(group.alarms, ["web-5xx"]);
+    assert!(group.rolls_back_on_failure && !group.rolls_back_on_alarm);
+    assert_eq!(
+        (group.ready_wait_minutes, group.termination_wait_minutes),
+        (60, None)
+    );
+    assert_eq!(
+        group.routes.production_listener.as_deref(),
+        Some("listener-1")
+    );
+    assert_eq!(group.routes.test_listener, None);
+    assert_eq!(group.routes.target_groups, ["blue", "green"]);
+    let task_set = &found.task_sets[0];
+    assert!(task_set.task_set.primary);
+    assert_eq!(
+        task_set.task_set.created_by_deployment.as_deref(),
+        Some("d-1")
+    );
+    assert_eq!(task_set.target_group_arn.as_deref(), Some("blue-arn"));
+}
