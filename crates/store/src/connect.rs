@@ -1,0 +1,222 @@
+//! Opening the database: pools, pragmas, migrations, and the triggers that keep the audit log append-only.
+//!
+//! Design notes. SQLite has one writer at a time. Its writers stand in line for the single connection of a pool of
+//! their own, first come first served, and begin with BEGIN IMMEDIATE, so that a transaction which reads before it
+//! writes cannot be told "busy" half-way. Rejected: one pool for all with SQLite's busy handler, which waits by
+//! polling and lets late comers pass. PostgreSQL has a pool for writers too, so that transactions that read through
+//! the other pool cannot wait for each other's connections.
+
+use crate::error::Doing as _;
+use crate::error::StoreError;
+use crate::tx::Tx;
+use sqlx::AnyConnection;
+use sqlx::AnyPool;
+use sqlx::Executor as _;
+use sqlx::any::AnyConnectOptions;
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use std::str::FromStr as _;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a caller waits for a connection, or for another process's SQLite transaction, in milliseconds.
+const WAIT_MILLIS: u64 = 5000;
+
+/// Connections for reading. On SQLite each is a thread; reading is quick and more than a few only compete.
+const READERS: u32 = 8;
+
+/// Connections for writing on PostgreSQL.
+const POSTGRES_WRITERS: u32 = 4;
+
+/// The migrations, embedded.
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// Which of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The store. Cheap to clone; every clone shares the connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) reader: AnyPool,
+    writer: AnyPool,
+    dialect: Dialect,
+    latest_change: watch::Sender<i64>,
+}
+
+impl Store {
+    /// Opens the database at `sqlite:PATH` (made if it does not exist) or `postgres://…` (must exist) and brings its
+    /// tables up to date.
+    pub async fn open(url: &str) -> Result<Store, StoreError> {
+        sqlx::any::install_default_drivers();
+        let (dialect, options) = parsed(url)?;
+        let writers = match dialect {
+            Dialect::Sqlite => 1,
+            Dialect::Postgres => POSTGRES_WRITERS,
+        };
+        let writer = pool(writers, dialect, Access::Write)
+            .connect_with(options.clone())
+            .await
+            .doing("opening the database")?;
+        MIGRATIONS
+            .run(&writer)
+            .await
+            .map_err(|source| StoreError::Migrate { source })?;
+        let mut connection = writer.acquire().await.doing("guarding the audit log")?;
+        guard_audit_log(&mut connection, dialect).await?;
+        drop(connection);
+        let reader = pool(READERS, dialect, Access::Read)
+            .connect_with(options)
+            .await
+            .doing("opening the database for reading")?;
+        let store = Store {
+            reader,
+            writer,
+            dialect,
+            latest_change: watch::Sender::new(0),
+        };
+        let latest = store.change_latest().await?;
+        store.latest_change.send_replace(latest);
+        Ok(store)
+    }
+
+    /// Begins a transaction that may write. On SQLite there is one at a time: the caller waits in line, at most five
+    /// seconds, and must not begin a second one while it holds the first.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let begun = match self.dialect {
+            Dialect::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
+            Dialect::Postgres => self.writer.begin().await,
+        };
+        Ok(Tx::new(
+            begun.doing("beginning a transaction")?,
+            self.dialect,
+            self.latest_change.clone(),
+        ))
+    }
+
+    /// The number of the latest change that this process has committed. The receiver is woken after the commit, never
+    /// before. Changes of other processes are found by asking `change_list`; on PostgreSQL, LISTEN would be the next
+    /// step.
+    pub fn subscribe(&self) -> watch::Receiver<i64> {
+        self.latest_change.subscribe()
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1")
+            .execute(&self.reader)
+            .await
+            .doing("asking whether it is ready")?;
+        Ok(())
+    }
+
+    /// Closes every connection and waits until they are closed. The store and its clones are useless afterwards.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.reader.close().await;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+fn parsed(url: &str) -> Result<(Dialect, AnyConnectOptions), StoreError> {
+    let (dialect, url) = if let Some(rest) = url.strip_prefix("sqlite:") {
+        let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        if path.is_empty() || path.contains(":memory:") || parameters.contains("mode=memory") {
+            // Readers and the writer are separate connections: in memory each would see a database of its own.
+            return Err(StoreError::Url { source: None });
+        }
+        let url = match parameters {
+            "" => format!("sqlite:{path}?mode=rwc"),
+            given if given.contains("mode=") => format!("sqlite:{path}?{given}"),
+            given => format!("sqlite:{path}?{given}&mode=rwc"),
+        };
+        (Dialect::Sqlite, url)
+    } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        (Dialect::Postgres, url.to_string())
+    } else {
+        return Err(StoreError::Url { source: None });
+    };
+    let options = AnyConnectOptions::from_str(&url).map_err(|source| StoreError::Url {
+        source: Some(source),
+    })?;
+    Ok((dialect, options))
+}
+
+fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_millis(WAIT_MILLIS));
+    match dialect {
+        Dialect::Postgres => options,
+        // A SQLite connection cannot break, so testing it before each use only costs a trip to its thread.
+        Dialect::Sqlite => {
+            options
+                .test_before_acquire(false)
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        connection.execute(sqlite_pragmas(access).as_str()).await?;
+                        Ok(())
+                    })
+                })
+        }
+    }
+}
+
+/// WAL lets readers read while the writer writes. With WAL, synchronous NORMAL keeps the database sound at a power
+/// cut; what may be lost then is the last moments' commits.
+fn sqlite_pragmas(access: Access) -> String {
+    let mut pragmas = format!(
+        "pragma busy_timeout = {WAIT_MILLIS}; pragma journal_mode = wal; pragma synchronous = normal; \
+         pragma foreign_keys = on;"
+    );
+    if access == Access::Read {
+        pragmas.push_str(" pragma query_only = on;");
+    }
+    pragmas
+}
+
+/// Makes the database itself refuse to change or remove entries of the audit log. Done at every start, after the
+/// migrations, because the two databases have no common language for triggers; doing it again changes nothing.
+pub(crate) async fn guard_audit_log(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), StoreError> {
+    let statements = match dialect {
+        Dialect::Sqlite => SQLITE_GUARD,
+        Dialect::Postgres => POSTGRES_GUARD,
+    };
+    sqlx::raw_sql(statements)
+        .execute(connection)
+        .await
+        .doing("guarding the audit log")?;
+    Ok(())
+}
+
+const SQLITE_GUARD: &str = "
+    create trigger if not exists audit_log_is_never_updated before update on audit_log
+    begin select raise(abort, 'audit_log is append-only'); end;
+    create trigger if not exists audit_log_is_never_deleted before delete on audit_log
+    begin select raise(abort, 'audit_log is append-only'); end;
+";
+
+/// Several statements in one message are one transaction. The lock keeps two processes that start at once from making
+/// the same trigger at the same time.
+const POSTGRES_GUARD: &str = "
+    select cast(pg_advisory_xact_lock(815001) as text);
+    create or replace function audit_log_refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'audit_log is append-only'; end $$;
+    create or replace trigger audit_log_is_never_updated before update on audit_log
+    for each row execute function audit_log_refuse();
+    create or replace trigger audit_log_is_never_deleted before delete on audit_log
+    for each row execute function audit_log_refuse();
+    create or replace trigger audit_log_is_never_truncated before truncate on audit_log
+    for each statement execute function audit_log_refuse();
+";

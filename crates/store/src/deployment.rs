@@ -1,0 +1,485 @@
+//! Deployments, and the history's keyset pages.
+
+use crate::connect::Store;
+use crate::error::Doing as _;
+use crate::error::StoreError;
+use crate::records::DeploymentRecord;
+use crate::row::Columns;
+use crate::row::Conditions;
+use crate::row::Place;
+use crate::row::contains;
+use crate::row::escaped;
+use crate::row::record;
+use crate::row::records;
+use crate::tx::Tx;
+use sqlx::Any;
+use sqlx::Executor;
+use switchback_domain::deployment::Outcome;
+use switchback_domain::deployment::OutcomeCause;
+use switchback_domain::deployment::Phase;
+use switchback_domain::deployment::Standing;
+use switchback_domain::ids::DeploymentId;
+use switchback_domain::ids::OperationId;
+use switchback_domain::ids::ServiceId;
+use switchback_domain::moment::Moment;
+use switchback_domain::previous::PreviousEvidence;
+use switchback_domain::revision::RevisionArn;
+
+const COLUMNS: &str = "id, started_at, outcome, phase, outcome_cause, service_id, service_name, initiator, aws_id, \
+     target_revision, reason, cluster, account, region, controller, strategy, previous_revision, previous_evidence, \
+     outcome_detail, description, ended_at, rollback_of, rolled_back_by, operation_id, share_new_permille, \
+     target_group_old, target_group_new, metrics_until, observed_at, generation, alarms, reading, app_spec";
+
+/// How many deployments a page of the history holds when nobody says.
+const DEFAULT_LIMIT: i64 = 50;
+
+/// How many initiators are looked through for the ones that contain a text. Beyond that the history itself is walked.
+const LOOKED_THROUGH_INITIATORS: i64 = 2000;
+
+/// Up to how many initiators are walked each along its own index.
+const FEW_INITIATORS: usize = 20;
+
+/// Which deployments, and from where on. What is `None` does not filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentQuery {
+    /// Of this service.
+    pub service: Option<ServiceId>,
+    /// That ended, or stand, like this.
+    pub outcome: Option<Outcome>,
+    /// That are in this phase.
+    pub phase: Option<Phase>,
+    /// Whose initiator contains this, whatever the case.
+    pub actor: Option<String>,
+    /// Whose reason, AWS id, service name or target revision contains this, whatever the case.
+    pub q: Option<String>,
+    /// That started at this moment or later.
+    pub from: Option<Moment>,
+    /// That started before this moment.
+    pub to: Option<Moment>,
+    /// After the deployment with this key on the page before, which started then or earlier.
+    pub before: Option<(Moment, DeploymentId)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+impl Default for DeploymentQuery {
+    fn default() -> DeploymentQuery {
+        DeploymentQuery {
+            service: None,
+            outcome: None,
+            phase: None,
+            actor: None,
+            q: None,
+            from: None,
+            to: None,
+            before: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+impl Store {
+    /// One deployment.
+    pub async fn deployment_fetch(
+        &self,
+        id: &DeploymentId,
+    ) -> Result<Option<DeploymentRecord>, StoreError> {
+        fetch(&self.reader, id.as_str()).await
+    }
+
+    /// The deployment with this identifier, ours or AWS's. Where two accounts use the same one, the newest.
+    pub async fn deployment_find(
+        &self,
+        text: &str,
+    ) -> Result<Option<DeploymentRecord>, StoreError> {
+        if let Some(deployment) = fetch(&self.reader, text).await? {
+            return Ok(Some(deployment));
+        }
+        let sql = format!(
+            "select {COLUMNS} from deployments where aws_id = $1 order by started_at desc, id desc limit 1"
+        );
+        let row: Option<DeploymentRow> = sqlx::query_as(&sql)
+            .bind(text)
+            .fetch_optional(&self.reader)
+            .await
+            .doing("looking for a deployment")?;
+        record(row)
+    }
+
+    /// A page of the history, newest first. Deployments that start while somebody turns pages never move a page.
+    pub async fn deployment_list(
+        &self,
+        query: &DeploymentQuery,
+    ) -> Result<Vec<DeploymentRecord>, StoreError> {
+        // A service has few deployments, and few are in a phase: walking them is the quickest whoever the actor is.
+        let initiators = match &query.actor {
+            Some(actor) if query.service.is_none() && query.phase.is_none() => {
+                self.initiators_like(actor).await?
+            }
+            Some(_) | None => Initiators::Many,
+        };
+        let (sql, conditions) = match initiators {
+            Initiators::None => return Ok(Vec::new()),
+            Initiators::Few(names) => page_of_few(query, &names),
+            Initiators::Many => page(query),
+        };
+        let rows: Vec<DeploymentRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the history")?;
+        records(rows)
+    }
+
+    /// The initiators that contain the text, found by jumping from name to name in the index.
+    async fn initiators_like(&self, actor: &str) -> Result<Initiators, StoreError> {
+        let contains = contains("name").replace('?', "$1");
+        let sql = format!(
+            "with recursive names(name) as (select min(initiator) from deployments union all \
+             select (select min(initiator) from deployments where initiator > names.name) \
+             from names where names.name is not null) \
+             select name, case when {contains} then cast(1 as bigint) else cast(0 as bigint) end from \
+             (select name from names limit $2) as first_names where name is not null"
+        );
+        let names: Vec<(String, i64)> = sqlx::query_as(&sql)
+            .bind(escaped(actor))
+            .bind(LOOKED_THROUGH_INITIATORS)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading who began deployments")?;
+        let all_seen = i64::try_from(names.len()).unwrap_or(i64::MAX) < LOOKED_THROUGH_INITIATORS;
+        let fitting: Vec<String> = names
+            .into_iter()
+            .filter(|(_, fits)| *fits == 1)
+            .map(|(name, _)| name)
+            .collect();
+        Ok(match fitting.len() {
+            _ if !all_seen => Initiators::Many,
+            0 => Initiators::None,
+            count if count <= FEW_INITIATORS => Initiators::Few(fitting),
+            _ => Initiators::Many,
+        })
+    }
+
+    /// The deployments that are in progress or unknown, newest first.
+    pub async fn deployment_list_active(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from deployments where outcome in ('in_progress', 'unknown') \
+             order by started_at desc, id desc"
+        );
+        let rows: Vec<DeploymentRow> = sqlx::query_as(&sql)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the deployments in progress")?;
+        records(rows)
+    }
+
+    /// When the newest recorded deployment of an account and region started.
+    pub async fn deployment_latest_started(
+        &self,
+        account: &str,
+        region: &str,
+    ) -> Result<Option<Moment>, StoreError> {
+        let (latest,): (Option<i64>,) = sqlx::query_as(
+            "select max(started_at) from deployments where account = $1 and region = $2",
+        )
+        .bind(account)
+        .bind(region)
+        .fetch_one(&self.reader)
+        .await
+        .doing("reading when the newest deployment started")?;
+        Ok(latest.map(Moment::from_millis))
+    }
+}
+
+impl Tx {
+    /// One deployment, as this transaction sees it.
+    pub async fn deployment_fetch(
+        &mut self,
+        id: &DeploymentId,
+    ) -> Result<Option<DeploymentRecord>, StoreError> {
+        fetch(self.connection(), id.as_str()).await
+    }
+
+    /// Records a deployment at generation 1, whatever the record says, and links its revisions to its service. False
+    /// when it is recorded already: two observers that see the same deployment record it once.
+    pub async fn deployment_insert(
+        &mut self,
+        deployment: &DeploymentRecord,
+    ) -> Result<bool, StoreError> {
+        let inserted = columns(deployment)?
+            .with("id", deployment.id.as_str())
+            .with("generation", 1)
+            .insert(
+                self.connection(),
+                "recording a deployment",
+                "insert into deployments",
+                "on conflict do nothing",
+            )
+            .await?;
+        if inserted == 1 {
+            self.link_revisions(deployment).await?;
+        }
+        Ok(inserted == 1)
+    }
+
+    /// Changes the deployment that stands at the record's generation, and gives the new generation.
+    pub async fn deployment_update(
+        &mut self,
+        deployment: &DeploymentRecord,
+    ) -> Result<i64, StoreError> {
+        let generation = columns(deployment)?
+            .update(
+                self.connection(),
+                "changing a deployment",
+                "deployments",
+                deployment.id.as_str(),
+                deployment.generation,
+            )
+            .await?;
+        self.link_revisions(deployment).await?;
+        Ok(generation)
+    }
+
+    async fn link_revisions(&mut self, deployment: &DeploymentRecord) -> Result<(), StoreError> {
+        for arn in [&deployment.previous_revision, &deployment.target_revision]
+            .into_iter()
+            .flatten()
+        {
+            self.link_revision(&deployment.service_id, arn).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whose deployments are asked for.
+enum Initiators {
+    /// Nobody's: no initiator contains the text.
+    None,
+    /// Those of a few, by exact name.
+    Few(Vec<String>),
+    /// Those of so many that walking the history finds a page soon; or the actor is not asked for.
+    Many,
+}
+
+/// The conditions of a query but for the actor.
+fn conditions(query: &DeploymentQuery) -> Conditions {
+    let mut conditions = Conditions::default();
+    if let Some(service) = &query.service {
+        conditions.add("service_id = ?", service.as_str());
+    }
+    if let Some(outcome) = query.outcome {
+        conditions.add("outcome = ?", outcome.word());
+    }
+    if let Some(phase) = query.phase {
+        conditions.add("phase = ?", phase.word());
+    }
+    if let Some(text) = &query.q {
+        let columns = ["reason", "aws_id", "service_name", "target_revision"].map(contains);
+        conditions.add(&format!("({})", columns.join(" or ")), escaped(text));
+    }
+    if let Some(from) = query.from {
+        conditions.add("started_at >= ?", from);
+    }
+    if let Some(to) = query.to {
+        conditions.add("started_at < ?", to);
+    }
+    if let Some((started_at, id)) = &query.before {
+        conditions.add_pair("(started_at, id) < (?1, ?2)", *started_at, id.as_str());
+    }
+    conditions
+}
+
+/// One walk through the history.
+fn page(query: &DeploymentQuery) -> (String, Conditions) {
+    let mut conditions = conditions(query);
+    if let Some(actor) = &query.actor {
+        conditions.add(&contains("initiator"), escaped(actor));
+    }
+    let limit = conditions.place(query.limit);
+    let sql = format!(
+        "select {COLUMNS} from deployments{} order by started_at desc, id desc limit {limit}",
+        conditions.sql()
+    );
+    (sql, conditions)
+}
+
+/// One walk for each initiator, along that one's own index, and the first page of all.
+fn page_of_few(query: &DeploymentQuery, names: &[String]) -> (String, Conditions) {
+    let mut conditions = conditions(query);
+    let limit = conditions.place(query.limit);
+    let others = match conditions.sql() {
+        none if none.is_empty() => " where".to_string(),
+        some => format!("{some} and"),
+    };
+    let walks: Vec<String> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let name = conditions.place(name.as_str());
+            format!(
+                "select * from (select {COLUMNS} from deployments{others} initiator = {name} \
+                 order by started_at desc, id desc limit {limit}) as walk_{index}"
+            )
+        })
+        .collect();
+    let sql = format!(
+        "select {COLUMNS} from ({}) as walks order by started_at desc, id desc limit {limit}",
+        walks.join(" union all ")
+    );
+    (sql, conditions)
+}
+
+async fn fetch<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    id: &str,
+) -> Result<Option<DeploymentRecord>, StoreError> {
+    let sql = format!("select {COLUMNS} from deployments where id = $1");
+    let row: Option<DeploymentRow> = sqlx::query_as(&sql)
+        .bind(id)
+        .fetch_optional(executor)
+        .await
+        .doing("reading a deployment")?;
+    record(row)
+}
+
+fn columns(deployment: &DeploymentRecord) -> Result<Columns, StoreError> {
+    let arn = |revision: &Option<RevisionArn>| revision.as_ref().map(|arn| arn.to_string());
+    let other = |id: &Option<DeploymentId>| id.as_ref().map(|id| id.to_string());
+    Columns::new()
+        .with("started_at", deployment.started_at)
+        .with("outcome", deployment.standing.outcome.word())
+        .with("phase", deployment.standing.phase.map(Phase::word))
+        .with(
+            "outcome_cause",
+            deployment.standing.cause.map(OutcomeCause::word),
+        )
+        .with("service_id", deployment.service_id.as_str())
+        .with("service_name", deployment.service_name.as_str())
+        .with("initiator", deployment.initiator.as_str())
+        .with("aws_id", deployment.aws_id.as_str())
+        .with("target_revision", arn(&deployment.target_revision))
+        .with("reason", deployment.reason.as_deref())
+        .with("cluster", deployment.cluster.as_str())
+        .with("account", deployment.account.as_str())
+        .with("region", deployment.region.as_str())
+        .with("controller", deployment.controller.as_str())
+        .with("strategy", deployment.strategy.as_str())
+        .with("previous_revision", arn(&deployment.previous_revision))
+        .with(
+            "previous_evidence",
+            deployment.previous_evidence.map(PreviousEvidence::word),
+        )
+        .with("outcome_detail", deployment.outcome_detail.as_deref())
+        .with("description", deployment.description.as_deref())
+        .with("ended_at", deployment.ended_at)
+        .with("rollback_of", other(&deployment.rollback_of))
+        .with("rolled_back_by", other(&deployment.rolled_back_by))
+        .with(
+            "operation_id",
+            deployment.operation_id.as_ref().map(|id| id.as_str()),
+        )
+        .with("share_new_permille", deployment.share_new_permille)
+        .with("target_group_old", deployment.target_group_old.as_deref())
+        .with("target_group_new", deployment.target_group_new.as_deref())
+        .with("metrics_until", deployment.metrics_until)
+        .with("observed_at", deployment.observed_at)
+        .with("app_spec", deployment.app_spec.as_deref())
+        .with_json("alarms", &deployment.alarms)?
+        .with_json("reading", &deployment.reading)
+}
+
+#[derive(sqlx::FromRow)]
+struct DeploymentRow {
+    id: String,
+    started_at: i64,
+    outcome: String,
+    phase: Option<String>,
+    outcome_cause: Option<String>,
+    service_id: String,
+    service_name: String,
+    initiator: String,
+    aws_id: String,
+    target_revision: Option<String>,
+    reason: Option<String>,
+    cluster: String,
+    account: String,
+    region: String,
+    controller: String,
+    strategy: String,
+    previous_revision: Option<String>,
+    previous_evidence: Option<String>,
+    outcome_detail: Option<String>,
+    description: Option<String>,
+    ended_at: Option<i64>,
+    rollback_of: Option<String>,
+    rolled_back_by: Option<String>,
+    operation_id: Option<String>,
+    share_new_permille: Option<i64>,
+    target_group_old: Option<String>,
+    target_group_new: Option<String>,
+    metrics_until: Option<i64>,
+    observed_at: i64,
+    generation: i64,
+    alarms: String,
+    reading: String,
+    app_spec: Option<String>,
+}
+
+impl TryFrom<DeploymentRow> for DeploymentRecord {
+    type Error = StoreError;
+
+    fn try_from(row: DeploymentRow) -> Result<DeploymentRecord, StoreError> {
+        let place = Place {
+            table: "deployments",
+            row: &row.id,
+        };
+        Ok(DeploymentRecord {
+            standing: Standing {
+                phase: place.word_or_none("phase", row.phase.as_deref(), Phase::parse)?,
+                outcome: place.word("outcome", &row.outcome, Outcome::parse)?,
+                cause: place.word_or_none(
+                    "outcome_cause",
+                    row.outcome_cause.as_deref(),
+                    OutcomeCause::parse,
+                )?,
+            },
+            previous_revision: place
+                .revision_or_none("previous_revision", row.previous_revision.as_deref())?,
+            previous_evidence: place.word_or_none(
+                "previous_evidence",
+                row.previous_evidence.as_deref(),
+                PreviousEvidence::parse,
+            )?,
+            target_revision: place
+                .revision_or_none("target_revision", row.target_revision.as_deref())?,
+            reading: place.json("reading", &row.reading)?,
+            alarms: place.json("alarms", &row.alarms)?,
+            id: DeploymentId::new(row.id),
+            aws_id: row.aws_id,
+            service_id: ServiceId::new(row.service_id),
+            service_name: row.service_name,
+            cluster: row.cluster,
+            account: row.account,
+            region: row.region,
+            controller: row.controller,
+            strategy: row.strategy,
+            app_spec: row.app_spec,
+            outcome_detail: row.outcome_detail,
+            initiator: row.initiator,
+            reason: row.reason,
+            description: row.description,
+            started_at: Moment::from_millis(row.started_at),
+            ended_at: row.ended_at.map(Moment::from_millis),
+            rollback_of: row.rollback_of.map(DeploymentId::new),
+            rolled_back_by: row.rolled_back_by.map(DeploymentId::new),
+            operation_id: row.operation_id.map(OperationId::new),
+            share_new_permille: row.share_new_permille,
+            target_group_old: row.target_group_old,
+            target_group_new: row.target_group_new,
+            metrics_until: row.metrics_until.map(Moment::from_millis),
+            observed_at: Moment::from_millis(row.observed_at),
+            generation: row.generation,
+        })
+    }
+}

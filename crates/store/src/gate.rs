@@ -1,0 +1,282 @@
+//! Gates, their decisions and the delivery of their verdicts.
+
+use crate::connect::Store;
+use crate::error::Doing as _;
+use crate::error::StoreError;
+use crate::records::DecisionRecord;
+use crate::records::GateRecord;
+use crate::row::Columns;
+use crate::row::Place;
+use crate::row::record;
+use crate::row::records;
+use crate::tx::Tx;
+use sqlx::Any;
+use sqlx::Executor;
+use switchback_domain::digest::Digest;
+use switchback_domain::gate::Delivery;
+use switchback_domain::gate::GateKind;
+use switchback_domain::gate::GateState;
+use switchback_domain::gate::Verdict;
+use switchback_domain::ids::DeploymentId;
+use switchback_domain::ids::GateId;
+use switchback_domain::moment::Moment;
+
+const COLUMNS: &str = "id, deployment_id, deployment_aws_id, kind, stage, wait, state, policy, opened_at, expires_at, \
+     wall_at, closed_at, evidence_digest, verdict, delivery, delivery_detail, delivery_attempts, generation";
+
+impl Store {
+    /// One gate.
+    pub async fn gate_fetch(&self, id: &GateId) -> Result<Option<GateRecord>, StoreError> {
+        fetch(&self.reader, id).await
+    }
+
+    /// The gates that wait, the one whose fuse burns out first in front.
+    pub async fn gate_list_open(&self) -> Result<Vec<GateRecord>, StoreError> {
+        let sql =
+            format!("select {COLUMNS} from gates where state = 'open' order by expires_at, id");
+        let rows: Vec<GateRow> = sqlx::query_as(&sql)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the open gates")?;
+        records(rows)
+    }
+
+    /// The gates of a deployment, oldest first.
+    pub async fn gate_list_by_deployment(
+        &self,
+        deployment: &DeploymentId,
+    ) -> Result<Vec<GateRecord>, StoreError> {
+        let sql =
+            format!("select {COLUMNS} from gates where deployment_id = $1 order by opened_at, id");
+        let rows: Vec<GateRow> = sqlx::query_as(&sql)
+            .bind(deployment.as_str())
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading a deployment's gates")?;
+        records(rows)
+    }
+
+    /// The gates whose verdict AWS does not show yet (recorded or sent), oldest first.
+    pub async fn gate_list_undelivered(&self) -> Result<Vec<GateRecord>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from gates where delivery in ('recorded', 'sent') order by opened_at, id"
+        );
+        let rows: Vec<GateRow> = sqlx::query_as(&sql)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the verdicts to deliver")?;
+        records(rows)
+    }
+
+    /// The gates that opened last, newest first.
+    pub async fn gate_list_recent(&self, limit: i64) -> Result<Vec<GateRecord>, StoreError> {
+        let sql = format!("select {COLUMNS} from gates order by opened_at desc, id desc limit $1");
+        let rows: Vec<GateRow> = sqlx::query_as(&sql)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the recent gates")?;
+        records(rows)
+    }
+
+    /// The decisions at a gate, oldest first.
+    pub async fn decision_list(&self, gate: &GateId) -> Result<Vec<DecisionRecord>, StoreError> {
+        decisions(&self.reader, gate).await
+    }
+}
+
+impl Tx {
+    /// One gate, as this transaction sees it.
+    pub async fn gate_fetch(&mut self, id: &GateId) -> Result<Option<GateRecord>, StoreError> {
+        fetch(self.connection(), id).await
+    }
+
+    /// The decisions at a gate, as this transaction sees them, oldest first.
+    pub async fn decision_list(
+        &mut self,
+        gate: &GateId,
+    ) -> Result<Vec<DecisionRecord>, StoreError> {
+        decisions(self.connection(), gate).await
+    }
+
+    /// Records a gate at generation 1, whatever the record says. False when it is recorded already.
+    pub async fn gate_insert(&mut self, gate: &GateRecord) -> Result<bool, StoreError> {
+        let inserted = columns(gate)?
+            .with("id", gate.id.as_str())
+            .with("generation", 1)
+            .insert(
+                self.connection(),
+                "recording a gate",
+                "insert into gates",
+                "on conflict do nothing",
+            )
+            .await?;
+        Ok(inserted == 1)
+    }
+
+    /// Changes the gate that stands at the record's generation, and gives the new generation.
+    pub async fn gate_update(&mut self, gate: &GateRecord) -> Result<i64, StoreError> {
+        columns(gate)?
+            .update(
+                self.connection(),
+                "changing a gate",
+                "gates",
+                gate.id.as_str(),
+                gate.generation,
+            )
+            .await
+    }
+
+    /// Records a decision. A second one of the same person at the same gate is a conflict.
+    pub async fn decision_insert(&mut self, decision: &DecisionRecord) -> Result<(), StoreError> {
+        Columns::new()
+            .with("gate_id", decision.gate_id.as_str())
+            .with("actor", decision.actor.as_str())
+            .with("verdict", decision.verdict.word())
+            .with("reason", decision.reason.as_deref())
+            .with("evidence_digest", decision.evidence_digest.as_str())
+            .with_json("evidence", &decision.evidence)?
+            .with("at", decision.at)
+            .insert(
+                self.connection(),
+                "recording a decision",
+                "insert into decisions",
+                "",
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+async fn fetch<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    id: &GateId,
+) -> Result<Option<GateRecord>, StoreError> {
+    let sql = format!("select {COLUMNS} from gates where id = $1");
+    let row: Option<GateRow> = sqlx::query_as(&sql)
+        .bind(id.as_str())
+        .fetch_optional(executor)
+        .await
+        .doing("reading a gate")?;
+    record(row)
+}
+
+async fn decisions<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    gate: &GateId,
+) -> Result<Vec<DecisionRecord>, StoreError> {
+    let rows: Vec<DecisionRow> = sqlx::query_as(
+        "select gate_id, actor, verdict, reason, evidence_digest, evidence, at from decisions \
+         where gate_id = $1 order by at, actor",
+    )
+    .bind(gate.as_str())
+    .fetch_all(executor)
+    .await
+    .doing("reading a gate's decisions")?;
+    records(rows)
+}
+
+fn columns(gate: &GateRecord) -> Result<Columns, StoreError> {
+    Ok(Columns::new()
+        .with("deployment_id", gate.deployment_id.as_str())
+        .with("deployment_aws_id", gate.deployment_aws_id.as_str())
+        .with("kind", gate.kind.word())
+        .with("stage", gate.stage.as_str())
+        .with("wait", gate.wait.as_str())
+        .with("state", gate.state.word())
+        .with_json("policy", &gate.policy)?
+        .with("opened_at", gate.opened_at)
+        .with("expires_at", gate.expires_at)
+        .with("wall_at", gate.wall_at)
+        .with("closed_at", gate.closed_at)
+        .with("evidence_digest", gate.evidence_digest.as_str())
+        .with("verdict", gate.verdict.map(Verdict::word))
+        .with("delivery", gate.delivery.map(Delivery::word))
+        .with("delivery_detail", gate.delivery_detail.as_deref())
+        .with("delivery_attempts", gate.delivery_attempts))
+}
+
+#[derive(sqlx::FromRow)]
+struct GateRow {
+    id: String,
+    deployment_id: String,
+    deployment_aws_id: String,
+    kind: String,
+    stage: String,
+    wait: String,
+    state: String,
+    policy: String,
+    opened_at: i64,
+    expires_at: i64,
+    wall_at: i64,
+    closed_at: Option<i64>,
+    evidence_digest: String,
+    verdict: Option<String>,
+    delivery: Option<String>,
+    delivery_detail: Option<String>,
+    delivery_attempts: i64,
+    generation: i64,
+}
+
+impl TryFrom<GateRow> for GateRecord {
+    type Error = StoreError;
+
+    fn try_from(row: GateRow) -> Result<GateRecord, StoreError> {
+        let place = Place {
+            table: "gates",
+            row: &row.id,
+        };
+        Ok(GateRecord {
+            kind: place.word("kind", &row.kind, GateKind::parse)?,
+            state: place.word("state", &row.state, GateState::parse)?,
+            policy: place.json("policy", &row.policy)?,
+            verdict: place.word_or_none("verdict", row.verdict.as_deref(), Verdict::parse)?,
+            delivery: place.word_or_none("delivery", row.delivery.as_deref(), Delivery::parse)?,
+            id: GateId::new(row.id),
+            deployment_id: DeploymentId::new(row.deployment_id),
+            deployment_aws_id: row.deployment_aws_id,
+            stage: row.stage,
+            wait: row.wait,
+            opened_at: Moment::from_millis(row.opened_at),
+            expires_at: Moment::from_millis(row.expires_at),
+            wall_at: Moment::from_millis(row.wall_at),
+            closed_at: row.closed_at.map(Moment::from_millis),
+            evidence_digest: Digest::new(row.evidence_digest),
+            delivery_detail: row.delivery_detail,
+            delivery_attempts: row.delivery_attempts,
+            generation: row.generation,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DecisionRow {
+    gate_id: String,
+    actor: String,
+    verdict: String,
+    reason: Option<String>,
+    evidence_digest: String,
+    evidence: String,
+    at: i64,
+}
+
+impl TryFrom<DecisionRow> for DecisionRecord {
+    type Error = StoreError;
+
+    fn try_from(row: DecisionRow) -> Result<DecisionRecord, StoreError> {
+        let key = format!("{}/{}", row.gate_id, row.actor);
+        let place = Place {
+            table: "decisions",
+            row: &key,
+        };
+        Ok(DecisionRecord {
+            verdict: place.word("verdict", &row.verdict, Verdict::parse)?,
+            evidence: place.json("evidence", &row.evidence)?,
+            gate_id: GateId::new(row.gate_id),
+            actor: row.actor,
+            reason: row.reason,
+            evidence_digest: Digest::new(row.evidence_digest),
+            at: Moment::from_millis(row.at),
+        })
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod audit;
+mod change;
+mod connect;
+mod deployment;
+mod error;
+mod gate;
+mod hook;
+mod idempotency;
+mod metric;
+mod operation;
+pub mod records;
+mod revision;
+mod row;
+mod service;
+mod session;
+mod timeline;
+mod tx;
+mod user;
+
+pub use audit::AuditQuery;
+pub use connect::Store;
+pub use deployment::DeploymentQuery;
+pub use error::StoreError;
+pub use idempotency::IdempotencyRecord;
+pub use session::SessionStore;
+pub use tx::Tx;

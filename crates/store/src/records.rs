@@ -1,0 +1,283 @@
+//! What the store keeps, as the rest of Switchback sees it. Rows are private to this crate.
+
+use serde_json::Value;
+use switchback_domain::actor::Role;
+use switchback_domain::deployment::Reading;
+use switchback_domain::deployment::Standing;
+use switchback_domain::digest::Digest;
+use switchback_domain::gate::Delivery;
+use switchback_domain::gate::GateKind;
+use switchback_domain::gate::GatePolicy;
+use switchback_domain::gate::GateState;
+use switchback_domain::gate::Verdict;
+use switchback_domain::ids::DeploymentId;
+use switchback_domain::ids::GateId;
+use switchback_domain::ids::OperationId;
+use switchback_domain::ids::ServiceId;
+use switchback_domain::ids::UserId;
+use switchback_domain::moment::Moment;
+use switchback_domain::operation::OperationKind;
+use switchback_domain::operation::OperationState;
+use switchback_domain::previous::PreviousEvidence;
+use switchback_domain::revision::RevisionArn;
+
+/// A deployment as recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeploymentRecord {
+    /// Ours.
+    pub id: DeploymentId,
+    /// AWS's.
+    pub aws_id: String,
+    /// The service it moves.
+    pub service_id: ServiceId,
+    /// The service's name, for lists.
+    pub service_name: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The controller's word.
+    pub controller: String,
+    /// The deployment configuration's name.
+    pub strategy: String,
+    /// What was serving when it started.
+    pub previous_revision: Option<RevisionArn>,
+    /// What that was read from.
+    pub previous_evidence: Option<PreviousEvidence>,
+    /// What it moves to.
+    pub target_revision: Option<RevisionArn>,
+    /// The AppSpec's text.
+    pub app_spec: Option<String>,
+    /// Phase, outcome and cause.
+    pub standing: Standing,
+    /// AWS's own text about a failure, or the alarm's name.
+    pub outcome_detail: Option<String>,
+    /// Who began it.
+    pub initiator: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// AWS's description as it stands there.
+    pub description: Option<String>,
+    /// When AWS created it.
+    pub started_at: Moment,
+    /// When it ended.
+    pub ended_at: Option<Moment>,
+    /// The deployment this one undoes.
+    pub rollback_of: Option<DeploymentId>,
+    /// The deployment that undid this one.
+    pub rolled_back_by: Option<DeploymentId>,
+    /// The operation that began it.
+    pub operation_id: Option<OperationId>,
+    /// Share of production traffic on the new revision in thousandths, when known.
+    pub share_new_permille: Option<i64>,
+    /// The last reading, with stages.
+    pub reading: Reading,
+    /// The ARNs of the target groups of old and new, once known.
+    pub target_group_old: Option<String>,
+    /// The new one's.
+    pub target_group_new: Option<String>,
+    /// The last alarm states, as JSON `[{"name","state","since","threshold"}]`.
+    pub alarms: Value,
+    /// Up to which minute metrics were read.
+    pub metrics_until: Option<Moment>,
+    /// When AWS was last read for it (the account's clock).
+    pub observed_at: Moment,
+    /// Grows with every change.
+    pub generation: i64,
+}
+
+/// A gate as recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateRecord {
+    /// Ours.
+    pub id: GateId,
+    /// The deployment that waits.
+    pub deployment_id: DeploymentId,
+    /// The deployment's AWS id.
+    pub deployment_aws_id: String,
+    /// What AWS waits with.
+    pub kind: GateKind,
+    /// The lifecycle event.
+    pub stage: String,
+    /// The hook execution id, or what else names the wait.
+    pub wait: String,
+    /// Where it stands.
+    pub state: GateState,
+    /// Its policy.
+    pub policy: GatePolicy,
+    /// When it began to wait.
+    pub opened_at: Moment,
+    /// When the fuse burns out.
+    pub expires_at: Moment,
+    /// AWS's own end of the wait.
+    pub wall_at: Moment,
+    /// When it closed.
+    pub closed_at: Option<Moment>,
+    /// The digest a decision must name now.
+    pub evidence_digest: Digest,
+    /// The verdict to be delivered: `Some` with `delivery`.
+    pub verdict: Option<Verdict>,
+    /// How far the verdict got.
+    pub delivery: Option<Delivery>,
+    /// AWS's answer or error.
+    pub delivery_detail: Option<String>,
+    /// How often AWS was called for it.
+    pub delivery_attempts: i64,
+    /// Grows with every change.
+    pub generation: i64,
+}
+
+/// One person's decision at a gate, with the evidence frozen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecisionRecord {
+    /// The gate.
+    pub gate_id: GateId,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Option<String>,
+    /// What was shown.
+    pub evidence_digest: Digest,
+    /// All that was shown, numbers included.
+    pub evidence: Value,
+    /// When.
+    pub at: Moment,
+}
+
+/// An intent to change something in AWS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperationRecord {
+    /// Ours; its marker is in the description of what it begins.
+    pub id: OperationId,
+    /// What it does.
+    pub kind: OperationKind,
+    /// The service.
+    pub service_id: ServiceId,
+    /// The deployment it rejects, stops, or (later) began.
+    pub deployment_id: Option<DeploymentId>,
+    /// The revision it puts back.
+    pub target_revision: Option<RevisionArn>,
+    /// Who asked.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// The plan as it was read, with its digest inside.
+    pub plan: Value,
+    /// Everything the call needs, fixed at the intent.
+    pub call: Value,
+    /// Where it stands.
+    pub state: OperationState,
+    /// AWS's deployment id, request id or error.
+    pub detail: Option<String>,
+    /// AWS's id of what it began.
+    pub aws_id: Option<String>,
+    /// When it was asked for (the account's clock).
+    pub created_at: Moment,
+    /// When the call was last begun (the account's clock).
+    pub called_at: Option<Moment>,
+    /// How often AWS was called.
+    pub attempts: i64,
+    /// Grows with every change.
+    pub generation: i64,
+}
+
+/// One line of what happened to a deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineRecord {
+    /// The deployment.
+    pub deployment_id: DeploymentId,
+    /// When (the account's clock).
+    pub at: Moment,
+    /// `started`, `stage`, `weights`, `alarm`, `gate`, `decision`, `delivery`, `operation`, `ended`
+    pub kind: String,
+    /// One sentence.
+    pub text: String,
+    /// Who or what did it.
+    pub by: Option<String>,
+    /// Numbers that are drawn: `{"share_new_permille": 100}` for weights, `{"name","state"}` for an alarm.
+    pub data: Value,
+}
+
+/// A change that open browsers hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRecord {
+    /// Its number; the event id of the stream.
+    pub sequence: i64,
+    /// `deployment`, `gate`, `service`, `operation`, `metrics`, `coverage`
+    pub kind: String,
+    /// The identifier of what changed.
+    pub subject: String,
+    /// The deployment it belongs to, if any.
+    pub deployment_id: Option<String>,
+    /// When.
+    pub at: Moment,
+}
+
+/// A hook that was received and whose signature was good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookRecord {
+    /// AWS's deployment id.
+    pub deployment_aws_id: String,
+    /// The hook execution id.
+    pub execution_id: String,
+    /// When it came (the account's clock).
+    pub received_at: Moment,
+    /// `waiting` until it became a gate, then `gate`, or `refused` with the detail.
+    pub state: String,
+    /// Why it was refused.
+    pub detail: Option<String>,
+}
+
+/// A time in which a revision took traffic of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedRecord {
+    /// The service.
+    pub service_id: ServiceId,
+    /// The revision.
+    pub revision: RevisionArn,
+    /// From when.
+    pub from: Moment,
+    /// Until when.
+    pub to: Option<Moment>,
+    /// The largest share it had, in thousandths.
+    pub share_permille: i64,
+}
+
+/// A local user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRecord {
+    /// Ours.
+    pub id: UserId,
+    /// The name they sign in with.
+    pub username: String,
+    /// Argon2id, in PHC form.
+    pub password_hash: String,
+    /// The roles.
+    pub roles: Vec<Role>,
+}
+
+/// An API token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its text, 64 hex digits.
+    pub token_sha256: String,
+    /// The roles.
+    pub roles: Vec<Role>,
+}
+
+/// One entry of the audit log as it stands in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its number, from 1 without gaps.
+    pub sequence: i64,
+    /// The entry.
+    pub entry: switchback_domain::audit::AuditEntry,
+    /// Its hash.
+    pub hash: Digest,
+}

@@ -1,0 +1,173 @@
+//! Services.
+
+use crate::connect::Store;
+use crate::error::Doing as _;
+use crate::error::StoreError;
+use crate::row::Columns;
+use crate::row::Place;
+use crate::row::record;
+use crate::row::records;
+use crate::tx::Tx;
+use switchback_domain::ids::ServiceId;
+use switchback_domain::moment::Moment;
+use switchback_domain::service::Controller;
+use switchback_domain::service::Service;
+
+const COLUMNS: &str = "id, name, arn, cluster, account, region, controller, deployment_group, serving_revision, \
+     serving_since, desired_count, running_count, observed_at, generation";
+
+impl Store {
+    /// Every service, by name.
+    pub async fn service_list(&self) -> Result<Vec<Service>, StoreError> {
+        let sql = format!("select {COLUMNS} from services order by name, id");
+        let rows: Vec<ServiceRow> = sqlx::query_as(&sql)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the services")?;
+        records(rows)
+    }
+
+    /// One service.
+    pub async fn service_fetch(&self, id: &ServiceId) -> Result<Option<Service>, StoreError> {
+        let sql = format!("select {COLUMNS} from services where id = $1");
+        let row: Option<ServiceRow> = sqlx::query_as(&sql)
+            .bind(id.as_str())
+            .fetch_optional(&self.reader)
+            .await
+            .doing("reading a service")?;
+        record(row)
+    }
+
+    /// The services with this identifier, ARN or name. A name may fit several: in other clusters, accounts, regions.
+    pub async fn service_find(&self, text: &str) -> Result<Vec<Service>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from services where id = $1 or arn = $1 or name = $1 order by name, id"
+        );
+        let rows: Vec<ServiceRow> = sqlx::query_as(&sql)
+            .bind(text)
+            .fetch_all(&self.reader)
+            .await
+            .doing("looking for a service")?;
+        records(rows)
+    }
+
+    /// The service that a CodeDeploy deployment group deploys.
+    pub async fn service_fetch_by_group(
+        &self,
+        account: &str,
+        region: &str,
+        application: &str,
+        group: &str,
+    ) -> Result<Option<Service>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from services where account = $1 and region = $2 and application = $3 \
+             and group_name = $4 order by observed_at desc, id limit 1"
+        );
+        let row: Option<ServiceRow> = sqlx::query_as(&sql)
+            .bind(account)
+            .bind(region)
+            .bind(application)
+            .bind(group)
+            .fetch_optional(&self.reader)
+            .await
+            .doing("reading the service of a deployment group")?;
+        record(row)
+    }
+}
+
+impl Tx {
+    /// Records a service that is new (at generation 1, whatever the record says; the answer is true), or changes the
+    /// one that stands at the record's generation (the answer is false). A lost race is a conflict.
+    pub async fn service_upsert(&mut self, service: &Service) -> Result<bool, StoreError> {
+        let inserted = columns(service)?
+            .with("id", service.id.as_str())
+            .with("generation", 1)
+            .insert(
+                self.connection(),
+                "recording a service",
+                "insert into services",
+                "on conflict (id) do nothing",
+            )
+            .await?;
+        if inserted == 1 {
+            return Ok(true);
+        }
+        columns(service)?
+            .update(
+                self.connection(),
+                "changing a service",
+                "services",
+                service.id.as_str(),
+                service.generation,
+            )
+            .await?;
+        Ok(false)
+    }
+}
+
+fn columns(service: &Service) -> Result<Columns, StoreError> {
+    Ok(Columns::new()
+        .with("name", service.name.as_str())
+        .with("arn", service.arn.as_str())
+        .with("cluster", service.cluster.as_str())
+        .with("account", service.account.as_str())
+        .with("region", service.region.as_str())
+        .with("controller", service.controller.word())
+        .with("application", service.deployment_group.application.as_str())
+        .with("group_name", service.deployment_group.group.as_str())
+        .with_json("deployment_group", &service.deployment_group)?
+        .with(
+            "serving_revision",
+            service.serving_revision.as_ref().map(|arn| arn.as_str()),
+        )
+        .with("serving_since", service.serving_since)
+        .with("desired_count", service.desired_count)
+        .with("running_count", service.running_count)
+        .with("observed_at", service.observed_at))
+}
+
+#[derive(sqlx::FromRow)]
+struct ServiceRow {
+    id: String,
+    name: String,
+    arn: String,
+    cluster: String,
+    account: String,
+    region: String,
+    controller: String,
+    deployment_group: String,
+    serving_revision: Option<String>,
+    serving_since: Option<i64>,
+    desired_count: i64,
+    running_count: i64,
+    observed_at: i64,
+    generation: i64,
+}
+
+impl TryFrom<ServiceRow> for Service {
+    type Error = StoreError;
+
+    fn try_from(row: ServiceRow) -> Result<Service, StoreError> {
+        let place = Place {
+            table: "services",
+            row: &row.id,
+        };
+        Ok(Service {
+            controller: place.word("controller", &row.controller, Controller::parse)?,
+            deployment_group: place.json("deployment_group", &row.deployment_group)?,
+            serving_revision: place
+                .revision_or_none("serving_revision", row.serving_revision.as_deref())?,
+            id: ServiceId::new(row.id),
+            name: row.name,
+            arn: row.arn,
+            cluster: row.cluster,
+            account: row.account,
+            region: row.region,
+            serving_since: row.serving_since.map(Moment::from_millis),
+            desired_count: row.desired_count,
+            running_count: row.running_count,
+            observed_at: Moment::from_millis(row.observed_at),
+            generation: row.generation,
+        })
+    }
+}

@@ -1,0 +1,17 @@
+//! The store against real databases, one test binary: SQLite always, PostgreSQL when `PG_BIN` names the folder of its
+//! programs.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails the test by panicking"
+)]
+
+mod audit;
+mod changes;
+mod databases;
+mod history;
+mod migrations;
+mod races;
+mod round_trips;
+mod samples;
+mod sessions;
