@@ -1,0 +1,54 @@
+//! Starts the simulation by itself, for tests that need no other part of the product:
+//! `aws_sim [--listen ADDR] [--speed N] [--seed N] [--empty] [--relay-url URL] [--ready-file FILE]`.
+
+use std::error::Error;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use switchback_aws_sim::door::{Options, serve};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the wiring hands the machine's time to the simulation"
+    )]
+    let now = SystemTime::now();
+    let mut options = Options {
+        listen: "127.0.0.1:4566".parse()?,
+        speed: 1.0,
+        seed: 1,
+        empty: false,
+        relay_url: None,
+        relay_secret: std::env::var("SWITCHBACK_RELAY_SECRET").ok(),
+        start_ms: i64::try_from(now.duration_since(UNIX_EPOCH)?.as_millis())?,
+    };
+    let mut ready_file = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        if name == "--empty" {
+            options.empty = true;
+            continue;
+        }
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{name} needs a value"))?;
+        match name.as_str() {
+            "--listen" => options.listen = value.parse()?,
+            "--speed" => options.speed = value.parse()?,
+            "--seed" => options.seed = value.parse()?,
+            "--relay-url" => options.relay_url = Some(value),
+            "--ready-file" => ready_file = Some(value),
+            _ => return Err(format!("there is no option {name}").into()),
+        }
+    }
+    let running = serve(options).await?;
+    eprintln!("AWS_ENDPOINT_URL={}", running.endpoint());
+    if let Some(file) = ready_file {
+        let ready =
+            serde_json::json!({ "aws_endpoint": running.endpoint(), "region": running.region });
+        std::fs::write(file, ready.to_string())?;
+    }
+    tokio::signal::ctrl_c().await?;
+    running.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Faults that can be switched on: what goes wrong between a caller and AWS, on purpose.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Value;
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Refused with `ThrottlingException` (Query: `Throttling`), HTTP 400. Nothing is done.
+    Throttle,
+    /// HTTP 500. Nothing is done.
+    ErrorBefore,
+    /// Done, then HTTP 500.
+    ErrorAfter,
+    /// Done, then the connection is closed without an answer.
+    ResponseLost,
+    /// The connection is closed without an answer. Nothing is done.
+    ConnectionCut,
+    /// Done at once, answered after `delay_ms` of wall time.
+    Slow,
+    /// A read is answered as it was answered before, for up to `stale_s` simulated seconds.
+    Stale,
+}
+
+/// One rule: to which calls which fault happens, and how often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`; `None` or `*` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The operation as AWS names it; `None` or `*` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// What goes wrong.
+    pub fault: FaultKind,
+    /// Only each N-th matching call; `None` for every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u64>,
+    /// At most so many calls in all; `None` for no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// For [`FaultKind::Slow`]: milliseconds of wall time, 1000 unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// For [`FaultKind::Stale`]: how old an answer may be in simulated seconds, 60 unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_s: Option<u64>,
+}
+
+/// A rule in force, with what it has done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ActiveFault {
+    /// Its number, counted from 1 and never used again.
+    pub id: u64,
+    /// The rule.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// How many calls it applied to.
+    pub matched: u64,
+    /// How many of them it harmed.
+    pub fired: u64,
+}
+
+/// All rules in force.
+#[derive(Debug, Default)]
+pub struct Faults {
+    active: Vec<ActiveFault>,
+    numbered: u64,
+    remembered: BTreeMap<String, (i64, Value)>,
+}
+
+/// What to do to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Harm {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// How long a slow answer takes on the wall clock.
+    pub delay: Duration,
+    /// How old a stale answer may be, in simulated milliseconds.
+    pub stale_ms: i64,
+}
+
+/// The other names that people know the services by.
+fn canonical_service(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "codedeploy" | "deploy" => "codedeploy",
+        "ecs" => "ecs",
+        "elasticloadbalancing" | "elbv2" => "elasticloadbalancing",
+        "monitoring" | "cloudwatch" => "monitoring",
+        "sts" => "sts",
+        _ => return None,
+    })
+}
+
+impl Faults {
+    /// Puts a rule in force and gives its number, or says what is wrong with it.
+    pub fn add(&mut self, mut fault: Fault) -> Result<ActiveFault, String> {
+        if let Some(name) = fault.service.as_deref().filter(|name| *name != "*") {
+            let known = canonical_service(name).ok_or_else(|| {
+                format!(
+                    "there is no service {name:?}: use codedeploy, ecs, elasticloadbalancing, \
+                     monitoring, sts or *"
+                )
+            })?;
+            fault.service = Some(known.to_string());
+        }
+        if fault.every == Some(0) || fault.times == Some(0) {
+            return Err("every and times must be 1 or more".to_string());
+        }
+        if fault.delay_ms.is_some() && fault.fault != FaultKind::Slow {
+            return Err("delay_ms belongs to the fault slow".to_string());
+        }
+        if fault.stale_s.is_some() && fault.fault != FaultKind::Stale {
+            return Err("stale_s belongs to the fault stale".to_string());
+        }
+        self.numbered += 1;
+        let active = ActiveFault {
+            id: self.numbered,
+            fault,
+            matched: 0,
+            fired: 0,
+        };
+        self.active.push(active.clone());
+        Ok(active)
+    }
+
+    /// The rules in force, oldest first.
+    pub fn list(&self) -> &[ActiveFault] {
+        &self.active
+    }
+
+    /// Takes one rule out of force, or all; says how many.
+    pub fn remove(&mut self, id: Option<u64>) -> usize {
+        let before = self.active.len();
+        self.active
+            .retain(|active| id.is_some_and(|id| active.id != id));
+        if !self
+            .active
+            .iter()
+            .any(|active| active.fault.fault == FaultKind::Stale)
+        {
+            self.remembered.clear();
+        }
+        before - self.active.len()
+    }
+
+    /// What happens to this call. Every rule that applies counts it; the oldest that fires decides.
+    /// [`FaultKind::Stale`] never applies to a call that changes something.
+    pub fn strike(&mut self, service: &str, operation: &str, read_only: bool) -> Option<Harm> {
+        let mut harm = None;
+        for active in &mut self.active {
+            let applies = |wanted: &Option<String>, found: &str| {
+                wanted
+                    .as_deref()
+                    .is_none_or(|wanted| wanted == "*" || wanted == found)
+            };
+            let rule = &active.fault;
+            if !applies(&rule.service, service)
+                || !applies(&rule.operation, operation)
+                || (rule.fault == FaultKind::Stale && !read_only)
+            {
+                continue;
+            }
+            active.matched += 1;
+            let due = active.matched.is_multiple_of(rule.every.unwrap_or(1));
+            let spent = rule.times.is_some_and(|times| active.fired >= times);
+            if due && !spent && harm.is_none() {
+                active.fired += 1;
+                harm = Some(Harm {
+                    kind: rule.fault,
+                    delay: Duration::from_millis(rule.delay_ms.unwrap_or(1000)),
+                    stale_ms: i64::try_from(rule.stale_s.unwrap_or(60))
+                        .map_or(i64::MAX, |seconds| seconds.saturating_mul(1000)),
+                });
+            }
+        }
+        harm
+    }
+
+    /// The answer that was given to the same question, if it is not too old.
+    pub fn recall(&self, question: &str, now_ms: i64, stale_ms: i64) -> Option<Value> {
+        let (at, answer) = self.remembered.get(question)?;
+        (now_ms - at <= stale_ms).then(|| answer.clone())
+    }
+
+    /// Keeps an answer while some rule may want it back.
+    pub fn remember(&mut self, question: String, now_ms: i64, answer: &Value) {
+        self.remembered.insert(question, (now_ms, answer.clone()));
+    }
+
+    /// Whether some rule makes reads stale.
+    pub fn any_stale(&self) -> bool {
+        self.active
+            .iter()
+            .any(|active| active.fault.fault == FaultKind::Stale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(kind: FaultKind) -> Fault {
+        Fault {
+            service: None,
+            operation: None,
+            fault: kind,
+            every: None,
+            times: None,
+            delay_ms: None,
+            stale_s: None,
+        }
+    }
+
+    #[test]
+    fn every_and_times_are_counted_over_matching_calls_only() {
+        let mut faults = Faults::default();
+        let rule = Fault {
+            service: Some("deploy".to_string()),
+            operation: Some("CreateDeployment".to_string()),
+            every: Some(2),
+            times: Some(2),
+            ..fault(FaultKind::Throttle)
+        };
+        faults.add(rule).unwrap();
+        let fired: Vec<bool> = (0..8)
+            .map(|_| {
+                assert_eq!(faults.strike("ecs", "CreateDeployment", false), None);
+                faults
+                    .strike("codedeploy", "CreateDeployment", false)
+                    .is_some()
+            })
+            .collect();
+        assert_eq!(
+            fired,
+            [false, true, false, true, false, false, false, false]
+        );
+        assert_eq!((faults.list()[0].matched, faults.list()[0].fired), (8, 2));
+        assert_eq!(faults.remove(Some(7)), 0);
+        assert_eq!(faults.remove(None), 1);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let mut faults = Faults::default();
+        let wrong_service = Fault {
+            service: Some("dynamodb".to_string()),
+            ..fault(FaultKind::Throttle)
+        };
+        assert!(faults.add(wrong_service).is_err());
+        assert!(
+            faults
+                .add(Fault {
+                    every: Some(0),
+                    ..fault(FaultKind::Throttle)
+                })
+                .is_err()
+        );
+        assert!(
+            faults
+                .add(Fault {
+                    delay_ms: Some(5),
+                    ..fault(FaultKind::Throttle)
+                })
+                .is_err()
+        );
+        assert!(
+            faults
+                .add(Fault {
+                    stale_s: Some(5),
+                    ..fault(FaultKind::Slow)
+                })
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn changes_are_never_stale() {
+        let mut faults = Faults::default();
+        faults.add(fault(FaultKind::Stale)).unwrap();
+        assert_eq!(faults.strike("ecs", "UpdateService", false), None);
+        assert!(faults.strike("ecs", "DescribeServices", true).is_some());
+        faults.remember("q".to_string(), 1000, &Value::Bool(true));
+        assert_eq!(faults.recall("q", 61_000, 60_000), Some(Value::Bool(true)));
+        assert_eq!(faults.recall("q", 61_001, 60_000), None);
+    }
+}

@@ -1,0 +1,977 @@
+//! What CodeDeploy does by itself: one deployment from `Created` to its end.
+//!
+//! ```text
+//! Created --3 s--> BeforeInstall > Install > AfterInstall > [AllowTestTraffic > AfterAllowTestTraffic]
+//!      > (Ready) > BeforeAllowTraffic > AllowTraffic > AfterAllowTraffic > termination wait > Succeeded
+//! ```
+//!
+//! * Events, their order, `InProgress` during the termination wait, production weights on a scale of
+//!   0 to 100, the running event `Failed` and the later ones `Skipped` after a stop: \[O\].
+//! * A failed validation without rollback leaves both task sets and the weights as they are; no rollback from
+//!   `BeforeInstall`: \[D\].
+//! * An alarm that fires stops the deployment, also one that fired before (seen at `Install`); the rollback is a
+//!   second deployment without a task set of its own, and its replacement is the original task set: \[O\].
+//! * The alarms are polled every 10 s, and a requested stop takes 5 s: our choice within the 10 to 25 s
+//!   that a stop with rollback was seen to take.
+//! * Our choice: `Ready` comes after `AfterAllowTestTraffic` and before `BeforeAllowTraffic`; when it times out the
+//!   deployment is `Stopped` with the code `TIMEOUT` and nothing is rolled back. `Install` puts production
+//!   at 100/0 over both target groups and removes what an earlier deployment left behind. A rollback
+//!   deployment lists all events, and skips all but `AllowTraffic`. An alarm that does not exist counts as one that
+//!   cannot be read. Since a function is invoked the moment its event begins, the rule that an event
+//!   must begin within five minutes never bites.
+
+use super::groups::refuse;
+use super::{
+    CodeDeploy, Deployment, EventStatus, HookBehaviour, LifecycleEvent, Routing, Side, Stage,
+    Status, appspec, groups,
+};
+use crate::error::AwsError;
+use crate::value::Value;
+use crate::world::cloudwatch::AlarmState;
+use crate::world::ecs::ServiceStatus;
+use crate::world::read::{text, texts};
+use crate::world::region::Region;
+use crate::world::{Effect, ids};
+
+const CREATED_MS: i64 = 3_000;
+const BEFORE_INSTALL_MS: i64 = 200;
+const EVENT_MS: i64 = 500;
+const ALARM_POLL_MS: i64 = 10_000;
+pub(super) const STOP_MS: i64 = 5_000;
+const FUNCTION_MS: i64 = 1_200;
+const HOOK_TIMEOUT_MS: i64 = 3_600_000;
+const INSTALL_TIMEOUT_MS: i64 = 3_600_000;
+const CLEAN_UP_MS: i64 = 3_000;
+const ROLLBACK_STEP_MS: i64 = 2_000;
+
+const ALL_EVENTS: [&str; 8] = [
+    "BeforeInstall",
+    "Install",
+    "AfterInstall",
+    "AllowTestTraffic",
+    "AfterAllowTestTraffic",
+    "BeforeAllowTraffic",
+    "AllowTraffic",
+    "AfterAllowTraffic",
+];
+
+/// The lifecycle events of a deployment with or without a test listener.
+pub(super) fn lifecycle(
+    test_listener: bool,
+    hooks: &[(&'static str, String)],
+) -> Vec<LifecycleEvent> {
+    ALL_EVENTS
+        .into_iter()
+        .filter(|name| test_listener || !name.contains("TestTraffic"))
+        .map(|name| LifecycleEvent {
+            name,
+            status: EventStatus::Pending,
+            started_at: None,
+            ended_at: None,
+            function: hooks
+                .iter()
+                .find(|(event, _)| *event == name)
+                .map(|(_, function)| function.clone()),
+            execution_id: None,
+            report: None,
+            will_report: None,
+        })
+        .collect()
+}
+
+/// The name of a function without the ARN around it and the alias behind it.
+fn bare_function(given: &str) -> &str {
+    if !given.starts_with("arn:") {
+        return given.split(':').next().unwrap_or(given);
+    }
+    given.split(':').nth(6).unwrap_or(given)
+}
+
+/// ECS's refusal in CodeDeploy's words \[O\].
+fn ecs_error(request_id: &str, error: &AwsError) -> (&'static str, String) {
+    (
+        "ECS_UPDATE_ERROR",
+        format!(
+            "The ECS service cannot be updated due to an unexpected error: {} (Service: AmazonECS; Status \
+             Code: {}; Error Code: {}; Request ID: {request_id}; Proxy: null). Check your ECS service status.",
+            error.message, error.status, error.code
+        ),
+    )
+}
+
+impl Region {
+    /// Moves every deployment that can move by one transition.
+    pub(crate) fn step_deployments(&mut self) -> bool {
+        let active: Vec<usize> = self.codedeploy.active.iter().copied().collect();
+        let mut moved = false;
+        for index in active {
+            // Worked on as a copy, because the rest of the region is needed beside it.
+            let Some(found) = self.codedeploy.deployments.get(index) else {
+                continue;
+            };
+            let mut deployment = found.clone();
+            if self.advance(&mut deployment) {
+                deployment.updated_at = self.now;
+                self.put_back(index, deployment);
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    fn put_back(&mut self, index: usize, deployment: Deployment) {
+        if deployment.status.is_terminal() {
+            self.codedeploy.active.remove(&index);
+            let succeeded = deployment.status == Status::Succeeded;
+            let revision = deployment.revision.clone();
+            let group = self
+                .codedeploy
+                .group_mut(&deployment.application, &deployment.group);
+            if let (true, Some(group)) = (succeeded, group) {
+                group.last_successful = Some(index);
+                if revision.is_some() {
+                    group.target_revision = revision;
+                }
+            }
+        }
+        if let Some(slot) = self.codedeploy.deployments.get_mut(index) {
+            *slot = deployment;
+        }
+    }
+
+    fn advance(&mut self, deployment: &mut Deployment) -> bool {
+        let now = self.now;
+        if let Some((at, rolls_back)) = deployment.stop_due
+            && at <= now
+        {
+            let message = "The deployment was stopped by a user.".to_string();
+            self.end_early(
+                deployment,
+                Status::Stopped,
+                ("MANUAL_STOP", message),
+                rolls_back,
+            );
+            return true;
+        }
+        if deployment.alarm_check_due.is_some_and(|at| at <= now) {
+            deployment.alarm_check_due = Some(now + ALARM_POLL_MS);
+            if let Some(error) = self.alarm_verdict(&deployment.alarms) {
+                let rolls_back = rolls_back_on(deployment, "DEPLOYMENT_STOP_ON_ALARM");
+                self.end_early(deployment, Status::Stopped, error, rolls_back);
+            }
+            return true;
+        }
+        let due = deployment.due.is_some_and(|at| at <= now);
+        match deployment.stage {
+            Stage::Event(index) => self.advance_event(deployment, index, due),
+            Stage::Ended => false,
+            _ if !due => false,
+            Stage::Starting => {
+                deployment.status = Status::InProgress;
+                deployment.started_at = Some(now);
+                if deployment.creator == "codeDeployRollback" {
+                    deployment.stage = Stage::RestoreWeights;
+                    deployment.due = Some(now + ROLLBACK_STEP_MS / 2);
+                    set_event(deployment, "AllowTraffic", EventStatus::InProgress, now);
+                } else {
+                    self.begin_event(deployment, 0);
+                }
+                true
+            }
+            Stage::ReadyWait => {
+                let message =
+                    "The deployment timed out while waiting for traffic rerouting to be started.";
+                let error = ("TIMEOUT", message.to_string());
+                self.end_early(deployment, Status::Stopped, error, false);
+                true
+            }
+            Stage::TerminationWait => {
+                if let Some(blue) = deployment.blue.task_set.clone() {
+                    self.drain_task_set(&deployment.service, &blue);
+                }
+                deployment.stage = Stage::CleaningUp;
+                deployment.due = Some(now + CLEAN_UP_MS);
+                true
+            }
+            Stage::CleaningUp => {
+                self.succeed(deployment);
+                true
+            }
+            Stage::RestoreWeights => {
+                // The replacement of a rollback is the original task set.
+                let good = deployment.green.clone();
+                let pair = [
+                    good.target_group.as_str(),
+                    deployment.blue.target_group.as_str(),
+                ];
+                let weights = [(pair[0], 100), (pair[1], 0)];
+                self.elb
+                    .rewrite(&deployment.production_listener, pair, &weights);
+                if let Some(listener) = &deployment.test_listener {
+                    self.elb.point(listener, pair[0]);
+                }
+                if let Some(task_set) = &good.task_set {
+                    self.make_primary(&deployment.service, task_set);
+                }
+                set_event(deployment, "AllowTraffic", EventStatus::Succeeded, now);
+                deployment.stage = Stage::DrainReplacement;
+                deployment.due = Some(now + ROLLBACK_STEP_MS);
+                true
+            }
+            Stage::DrainReplacement => {
+                if let Some(failed) = deployment.blue.task_set.clone() {
+                    self.drain_task_set(&deployment.service, &failed);
+                }
+                self.succeed(deployment);
+                true
+            }
+        }
+    }
+
+    fn begin_event(&mut self, deployment: &mut Deployment, index: usize) {
+        let now = self.now;
+        let Some(name) = deployment.events.get(index).map(|event| event.name) else {
+            self.after_events(deployment);
+            return;
+        };
+        let ready = deployment.blue_green.get("deploymentReadyOption");
+        let waits = text(ready, "actionOnTimeout") == Some("STOP_DEPLOYMENT");
+        if name == "BeforeAllowTraffic" && waits && !deployment.ready_passed {
+            let minutes = ready.get("waitTimeInMinutes").as_i64().unwrap_or_default();
+            deployment.status = Status::Ready;
+            deployment.stage = Stage::ReadyWait;
+            deployment.due = Some(now + minutes * 60_000);
+            return;
+        }
+        deployment.stage = Stage::Event(index);
+        deployment.due = None;
+        set_event(deployment, name, EventStatus::InProgress, now);
+        match name {
+            "Install" => {
+                deployment.alarm_check_due = Some(now);
+                deployment.due = Some(now + INSTALL_TIMEOUT_MS);
+                if let Err(error) = self.install(deployment) {
+                    self.fail(deployment, error);
+                }
+            }
+            "AllowTestTraffic" => {
+                if let Some(listener) = &deployment.test_listener {
+                    self.elb.point(listener, &deployment.green.target_group);
+                }
+                deployment.due = Some(now + EVENT_MS);
+            }
+            "AllowTraffic" => {
+                deployment.shift_step = 0;
+                self.shift(deployment);
+            }
+            _ => self.begin_hook(deployment, index),
+        }
+    }
+
+    fn begin_hook(&mut self, deployment: &mut Deployment, index: usize) {
+        let now = self.now;
+        let event = &mut deployment.events[index];
+        let Some(function) = event.function.clone() else {
+            let wait = if event.name == "BeforeInstall" {
+                BEFORE_INSTALL_MS
+            } else {
+                EVENT_MS
+            };
+            deployment.due = Some(now + wait);
+            return;
+        };
+        let name = bare_function(&function).to_string();
+        let execution_id = ids::hook_execution_id(&mut self.rng);
+        event.execution_id = Some(execution_id.clone());
+        deployment.due = Some(now + HOOK_TIMEOUT_MS);
+        let behaviour = self.behaviours.get(&name).cloned().or_else(|| {
+            name.strip_prefix("sim-")
+                .filter(|rest| rest.starts_with("succeed-after-"))
+                .and_then(HookBehaviour::parse)
+        });
+        match behaviour {
+            Some(HookBehaviour::Succeed) => event.will_report = Some((now + FUNCTION_MS, true)),
+            Some(HookBehaviour::Fail) => event.will_report = Some((now + FUNCTION_MS, false)),
+            Some(HookBehaviour::SucceedAfter(ms)) => event.will_report = Some((now + ms, true)),
+            Some(HookBehaviour::Silent) => {}
+            Some(HookBehaviour::Relay) => self.effects.push(Effect::InvokeHook {
+                account: self.account.clone(),
+                region: self.region.clone(),
+                function: name,
+                deployment_id: deployment.id.clone(),
+                execution_id,
+            }),
+            None => {
+                event.report = Some(Err((
+                    "ScriptMissing",
+                    format!("The function {name} could not be invoked: Function not found"),
+                )));
+            }
+        }
+    }
+
+    fn advance_event(&mut self, deployment: &mut Deployment, index: usize, due: bool) -> bool {
+        let now = self.now;
+        let event = &mut deployment.events[index];
+        match event.name {
+            "Install" => {
+                let steady = deployment.green.task_set.as_deref().is_some_and(|id| {
+                    let service = self.ecs.services.get(&deployment.service);
+                    service
+                        .and_then(|service| service.unit(id))
+                        .is_some_and(|unit| unit.steady)
+                });
+                if steady {
+                    self.finish_event(deployment, index);
+                } else if due {
+                    let message = "The deployment timed out while waiting for the replacement task set to become \
+                                   healthy. This time out period is 60 minutes.";
+                    self.fail(deployment, ("TIMEOUT", message.to_string()));
+                }
+                steady || due
+            }
+            "AllowTraffic" => {
+                if !due {
+                    return false;
+                }
+                if deployment.routing.percent_after(deployment.shift_step) == 100 {
+                    self.finish_event(deployment, index);
+                } else {
+                    deployment.shift_step += 1;
+                    self.shift(deployment);
+                }
+                true
+            }
+            _ if event.function.is_none() => {
+                if due {
+                    self.finish_event(deployment, index);
+                }
+                due
+            }
+            _ => {
+                if let Some((at, succeeds)) = event.will_report
+                    && at <= now
+                    && event.report.is_none()
+                {
+                    event.report = Some(if succeeds {
+                        Ok(())
+                    } else {
+                        Err(reported_failed())
+                    });
+                }
+                if due && event.report.is_none() {
+                    event.report = Some(Err((
+                        "ScriptTimedOut",
+                        "The function did not report a status within one hour".to_string(),
+                    )));
+                }
+                match &event.report {
+                    None => false,
+                    Some(Ok(())) => {
+                        self.finish_event(deployment, index);
+                        true
+                    }
+                    Some(Err(_)) => {
+                        let message = "One or more of the lifecycle event validation functions failed. Check the logs \
+                                       for your function.";
+                        self.fail(deployment, ("HOOK_EXECUTION_FAILURE", message.to_string()));
+                        true
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish_event(&mut self, deployment: &mut Deployment, index: usize) {
+        let name = deployment.events[index].name;
+        set_event(deployment, name, EventStatus::Succeeded, self.now);
+        self.begin_event(deployment, index + 1);
+    }
+
+    fn after_events(&mut self, deployment: &mut Deployment) {
+        let terminate = deployment
+            .blue_green
+            .get("terminateBlueInstancesOnDeploymentSuccess");
+        if text(terminate, "action") == Some("KEEP_ALIVE") {
+            self.succeed(deployment);
+            return;
+        }
+        let minutes = terminate
+            .get("terminationWaitTimeInMinutes")
+            .as_i64()
+            .unwrap_or_default();
+        deployment.termination_wait_started = true;
+        deployment.stage = Stage::TerminationWait;
+        deployment.due = Some(self.now + minutes * 60_000);
+    }
+
+    /// Creates the replacement task set, production still being wholly on the original one.
+    fn install(&mut self, deployment: &mut Deployment) -> Result<(), (&'static str, String)> {
+        let key = deployment.service.clone();
+        let request_id = ids::uuid(&mut self.rng);
+        let service = self
+            .ecs
+            .services
+            .get(&key)
+            .filter(|service| service.status == ServiceStatus::Active)
+            .ok_or_else(|| {
+                let error = AwsError::caller("ServiceNotFoundException", "Service not found.");
+                ecs_error(&request_id, &error)
+            })?;
+        let primary = service.primary().map(|unit| {
+            (
+                unit.id.clone(),
+                unit.target_group().unwrap_or_default().to_string(),
+            )
+        });
+        let leftovers: Vec<String> = service
+            .units
+            .iter()
+            .filter(|unit| primary.as_ref().is_none_or(|(id, _)| *id != unit.id))
+            .map(|unit| unit.id.clone())
+            .collect();
+        let listener = deployment.production_listener.clone();
+        let not_behind = |what: &str| {
+            (
+                "ELASTIC_LOAD_BALANCING_INVALID",
+                format!(
+                    "The ELB could not be updated due to the following error: Primary taskset target \
+                     group must be {what}"
+                ),
+            )
+        };
+        let pair = [
+            deployment.blue.target_group.clone(),
+            deployment.green.target_group.clone(),
+        ];
+        let Some((primary, group)) = primary.filter(|(_, group)| pair.contains(group)) else {
+            return Err(not_behind("one of the target group pair"));
+        };
+        let other = if pair[0] == group {
+            pair[1].clone()
+        } else {
+            pair[0].clone()
+        };
+        deployment.blue = Side {
+            target_group: group.clone(),
+            task_set: Some(primary),
+        };
+        deployment.green = Side {
+            target_group: other.clone(),
+            task_set: None,
+        };
+        for leftover in leftovers {
+            self.drain_task_set(&key, &leftover);
+        }
+        let both = [group.as_str(), other.as_str()];
+        if !self
+            .elb
+            .rewrite(&listener, both, &[(both[0], 100), (both[1], 0)])
+        {
+            return Err(not_behind(&format!("behind listener {listener}")));
+        }
+        let Some(spec) = deployment.spec.clone() else {
+            return Err((
+                "REVISION_MISSING",
+                "The revision does not exist.".to_string(),
+            ));
+        };
+        let balancers = Value::List(vec![structure! {
+            "targetGroupArn": other.as_str(),
+            "containerName": spec.container.as_str(),
+            "containerPort": spec.port,
+        }]);
+        let created = self.create_task_set(
+            &key,
+            &spec.task_definition,
+            balancers,
+            &spec.overrides,
+            Some("CODE_DEPLOY"),
+            Some(deployment.id.clone()),
+        );
+        deployment.green.task_set = Some(created.map_err(|error| ecs_error(&request_id, &error))?);
+        Ok(())
+    }
+
+    /// Takes the traffic to where the current step says.
+    fn shift(&mut self, deployment: &mut Deployment) {
+        let percent = deployment.routing.percent_after(deployment.shift_step);
+        let pair = [
+            deployment.blue.target_group.as_str(),
+            deployment.green.target_group.as_str(),
+        ];
+        let weights = [(pair[0], 100 - percent), (pair[1], percent)];
+        if !self
+            .elb
+            .rewrite(&deployment.production_listener, pair, &weights)
+        {
+            let message = format!(
+                "The ELB could not be updated due to the following error: Primary taskset target group \
+                 must be behind listener {}",
+                deployment.production_listener
+            );
+            self.fail(deployment, ("ELASTIC_LOAD_BALANCING_INVALID", message));
+            return;
+        }
+        if percent == 100 {
+            if let Some(green) = deployment.green.task_set.clone() {
+                self.make_primary(&deployment.service, &green);
+            }
+            deployment.due = Some(self.now + EVENT_MS);
+        } else {
+            deployment.due = Some(self.now + deployment.routing.interval_ms());
+        }
+    }
+
+    /// Why the alarms stop the deployment, if they do.
+    fn alarm_verdict(&self, configuration: &Value) -> Option<(&'static str, String)> {
+        if configuration.get("enabled").as_bool() != Some(true) {
+            return None;
+        }
+        let ignores = configuration.get("ignorePollAlarmFailure").as_bool() == Some(true);
+        let mut firing = Vec::new();
+        for alarm in configuration.get("alarms").as_list() {
+            let Some(name) = text(alarm, "name") else {
+                continue;
+            };
+            match self.cloudwatch.alarm_state(name) {
+                Some(AlarmState::Alarm) => firing.push(name),
+                Some(AlarmState::Ok | AlarmState::InsufficientData) => {}
+                None if ignores => {}
+                None => {
+                    let message = format!(
+                        "The state of the alarm {name} could not be retrieved from Amazon CloudWatch, and the \
+                         deployment has been stopped."
+                    );
+                    return Some(("INTERNAL_ERROR", message));
+                }
+            }
+        }
+        (!firing.is_empty()).then(|| {
+            let message = format!(
+                "One or more alarms have been activated according to the Amazon CloudWatch metrics you \
+                 selected, and the affected deployments have been stopped. Activated alarms: {}",
+                firing.join(", ")
+            );
+            ("ALARM_ACTIVE", message)
+        })
+    }
+
+    fn fail(&mut self, deployment: &mut Deployment, error: (&'static str, String)) {
+        let rolls_back = rolls_back_on(deployment, "DEPLOYMENT_FAILURE");
+        self.end_early(deployment, Status::Failed, error, rolls_back);
+    }
+
+    fn end_early(
+        &mut self,
+        deployment: &mut Deployment,
+        status: Status,
+        error: (&'static str, String),
+        rolls_back: bool,
+    ) {
+        for event in &mut deployment.events {
+            match event.status {
+                EventStatus::InProgress => {
+                    event.status = EventStatus::Failed;
+                    event.ended_at = Some(self.now);
+                }
+                EventStatus::Pending => event.status = EventStatus::Skipped,
+                _ => {}
+            }
+        }
+        deployment.status = status;
+        deployment.error = Some(error);
+        self.end(deployment);
+        // Before Install nothing has changed, and AWS cannot roll back.
+        if rolls_back && deployment.blue.task_set.is_some() {
+            self.roll_back(deployment);
+        }
+    }
+
+    fn succeed(&mut self, deployment: &mut Deployment) {
+        deployment.status = Status::Succeeded;
+        self.end(deployment);
+    }
+
+    fn end(&mut self, deployment: &mut Deployment) {
+        deployment.completed_at = Some(self.now);
+        deployment.stage = Stage::Ended;
+        deployment.due = None;
+        deployment.alarm_check_due = None;
+        deployment.stop_due = None;
+        deployment.final_task_sets = Some(self.task_sets_info(deployment));
+    }
+
+    /// Starts the second deployment, which puts the traffic back.
+    fn roll_back(&mut self, failed: &mut Deployment) {
+        let id = self.new_deployment_id();
+        let rollback = Deployment {
+            id: id.clone(),
+            config: "CodeDeployDefault.ECSAllAtOnce".to_string(),
+            routing: Routing::AllAtOnce,
+            revision: failed.previous_revision.clone(),
+            spec: None,
+            status: Status::Created,
+            error: None,
+            created_at: self.now,
+            started_at: None,
+            completed_at: None,
+            description: None,
+            creator: "codeDeployRollback",
+            auto_rollback: Value::Null,
+            rollback_info: structure! {
+                "rollbackTriggeringDeploymentId": failed.id.as_str(),
+                "rollbackMessage": format!("Deployment {id} is triggered to roll back deployment {}.", failed.id),
+            },
+            override_alarms: Value::Null,
+            alarms: Value::Null,
+            blue: failed.green.clone(),
+            green: failed.blue.clone(),
+            events: lifecycle(failed.test_listener.is_some(), &[])
+                .into_iter()
+                .map(|mut event| {
+                    if event.name != "AllowTraffic" {
+                        event.status = EventStatus::Skipped;
+                    }
+                    event
+                })
+                .collect(),
+            stage: Stage::Starting,
+            due: Some(self.now + CREATED_MS),
+            alarm_check_due: None,
+            stop_due: None,
+            stop_was_requested: false,
+            ready_passed: false,
+            shift_step: 0,
+            termination_wait_started: false,
+            updated_at: self.now,
+            final_task_sets: None,
+            ..failed.clone()
+        };
+        failed.rollback_info = structure! {
+            "rollbackDeploymentId": id.as_str(),
+            "rollbackMessage": format!(
+                "Deployment {} terminated. Automatic rollback is triggered with a DeploymentId {id}.",
+                failed.id
+            ),
+        };
+        self.add_deployment(rollback);
+    }
+
+    pub(super) fn new_deployment_id(&mut self) -> String {
+        loop {
+            let id = ids::deployment_id(&mut self.rng);
+            if !self.codedeploy.by_id.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn add_deployment(&mut self, deployment: Deployment) {
+        let index = self.codedeploy.deployments.len();
+        if let Some(group) = self
+            .codedeploy
+            .group_mut(&deployment.application, &deployment.group)
+        {
+            group.last_attempted = Some(index);
+        }
+        self.codedeploy.by_id.insert(deployment.id.clone(), index);
+        self.codedeploy.active.insert(index);
+        self.codedeploy.deployments.push(deployment);
+    }
+
+    /// CreateDeployment, once its group is known to exist.
+    pub(super) fn start_deployment(
+        &mut self,
+        application: &str,
+        group_name: &str,
+        input: &Value,
+    ) -> Result<String, AwsError> {
+        let description = text(input, "description").map(str::to_string);
+        groups::check_description(description.as_deref())?;
+        if input.get("revision").is_null() {
+            return Err(refuse(
+                "RevisionRequired",
+                "For an ECS deployment, a revision must be specified",
+            ));
+        }
+        groups::check_alarms(input.get("overrideAlarmConfiguration"))?;
+        groups::check_auto_rollback(input.get("autoRollbackConfiguration"))?;
+        if !input.get("targetInstances").is_null() {
+            return Err(refuse(
+                "InvalidTargetInstances",
+                "targetInstances cannot be specified for the ECS compute platform",
+            ));
+        }
+        match text(input, "deploymentMode") {
+            None | Some("STANDARD") => {}
+            Some(mode) => {
+                return Err(refuse(
+                    "InvalidComputePlatform",
+                    format!(
+                        "The deployment mode {mode} is not supported for the ECS compute platform"
+                    ),
+                ));
+            }
+        }
+        let Some(group) = self.codedeploy.group(application, group_name).cloned() else {
+            return Err(groups::no_group(group_name));
+        };
+        let config = text(input, "deploymentConfigName")
+            .unwrap_or(&group.config)
+            .to_string();
+        let routing = self
+            .codedeploy
+            .configs
+            .get(&config)
+            .map(|config| config.routing)
+            .ok_or_else(|| {
+                refuse(
+                    "DeploymentConfigDoesNotExist",
+                    format!("No Deployment Configuration found for name: {config}"),
+                )
+            })?;
+        let service = self.ecs.services.get(&group.service);
+        if !service.is_some_and(|service| service.status == ServiceStatus::Active) {
+            let (cluster, name) = &group.service;
+            return Err(refuse(
+                "InvalidECSService",
+                format!("The ECS service {cluster}:{name} does not exist or is not active."),
+            ));
+        }
+        // The content is checked before it is registered: a refused call leaves nothing behind.
+        let given = text(input.get("revision").get("appSpecContent"), "content");
+        if let Some(content) = given {
+            appspec::parse(content)?;
+        }
+        if let Some(active) = self.codedeploy.active_deployment(application, group_name) {
+            return Err(refuse(
+                "DeploymentLimitExceeded",
+                format!(
+                    "The Deployment Group '{group_name}' already has an active Deployment '{}'",
+                    active.id
+                ),
+            ));
+        }
+        let revision = self.revision(application, input.get("revision"), None)?;
+        let content = self
+            .revision_content(application, &revision)
+            .unwrap_or_default();
+        let spec = appspec::parse(content)?;
+        let pair = groups::pair(group.settings.get("loadBalancerInfo")).clone();
+        let sides: Vec<Side> = pair
+            .get("targetGroups")
+            .as_list()
+            .iter()
+            .filter_map(|one| self.elb.target_group_by_name(text(one, "name")?))
+            .map(|arn| Side {
+                target_group: arn.to_string(),
+                task_set: None,
+            })
+            .collect();
+        let [blue, green] = sides.as_slice() else {
+            return Err(refuse(
+                "InvalidLoadBalancerInfo",
+                "A target group of the pair does not exist",
+            ));
+        };
+        let test_listener = groups::listener(&pair, "testTrafficRoute");
+        let override_alarms = input.get("overrideAlarmConfiguration").clone();
+        let alarms = match &override_alarms {
+            Value::Null => group.settings.get("alarmConfiguration").clone(),
+            given => given.clone(),
+        };
+        let auto_rollback = match input.get("autoRollbackConfiguration") {
+            Value::Null => group.settings.get("autoRollbackConfiguration").clone(),
+            given => given.clone(),
+        };
+        let id = self.new_deployment_id();
+        let deployment = Deployment {
+            id: id.clone(),
+            application: application.to_string(),
+            group: group_name.to_string(),
+            config,
+            routing,
+            revision: Some(revision.clone()),
+            previous_revision: group.target_revision.clone(),
+            events: lifecycle(test_listener.is_some(), &spec.hooks),
+            spec: Some(spec),
+            status: Status::Created,
+            error: None,
+            created_at: self.now,
+            started_at: None,
+            completed_at: None,
+            description,
+            creator: "user",
+            auto_rollback,
+            rollback_info: Value::Null,
+            override_alarms,
+            alarms,
+            blue_green: group
+                .settings
+                .get("blueGreenDeploymentConfiguration")
+                .clone(),
+            load_balancer_info: group.settings.get("loadBalancerInfo").clone(),
+            style: group.settings.get("deploymentStyle").clone(),
+            service: group.service.clone(),
+            production_listener: groups::listener(&pair, "prodTrafficRoute").unwrap_or_default(),
+            test_listener,
+            blue: blue.clone(),
+            green: green.clone(),
+            stage: Stage::Starting,
+            due: Some(self.now + CREATED_MS),
+            alarm_check_due: None,
+            stop_due: None,
+            stop_was_requested: false,
+            ready_passed: false,
+            shift_step: 0,
+            termination_wait_started: false,
+            updated_at: self.now,
+            final_task_sets: None,
+        };
+        self.note_revision_used(application, &revision, group_name);
+        self.add_deployment(deployment);
+        Ok(id)
+    }
+
+    /// `taskSetsInfo`: the original and the replacement as they are now.
+    pub(super) fn task_sets_info(&self, deployment: &Deployment) -> Value {
+        let Some(service) = self.ecs.services.get(&deployment.service) else {
+            return Value::List(Vec::new());
+        };
+        let pair = [
+            deployment.blue.target_group.as_str(),
+            deployment.green.target_group.as_str(),
+        ];
+        let mut infos = Vec::new();
+        for (label, side) in [("Blue", &deployment.blue), ("Green", &deployment.green)] {
+            let Some(unit) = side.task_set.as_deref().and_then(|id| service.unit(id)) else {
+                continue;
+            };
+            let (running, pending) = service.counts(&unit.id);
+            let share = self
+                .elb
+                .share(&deployment.production_listener, pair, &side.target_group);
+            let name = self
+                .elb
+                .target_groups
+                .get(&side.target_group)
+                .map(|group| group.name.clone());
+            infos.push(structure! {
+                "identifer": unit.id.as_str(),
+                "desiredCount": service.wanted(unit),
+                "pendingCount": pending,
+                "runningCount": running,
+                "status": unit.status.name(),
+                "trafficWeight": share.unwrap_or_default(),
+                "targetGroup": structure! { "name": name },
+                "taskSetLabel": label,
+            });
+        }
+        Value::List(infos)
+    }
+
+    /// Goes on with the event that the wait for ContinueDeployment held back.
+    pub(super) fn resume(&mut self, id: &str, index: usize) {
+        let Some(position) = self.codedeploy.by_id.get(id).copied() else {
+            return;
+        };
+        if let Some(mut deployment) = self.codedeploy.deployments.get(position).cloned() {
+            self.begin_event(&mut deployment, index);
+            self.put_back(position, deployment);
+        }
+    }
+
+    /// The function of a hook could not be reached.
+    pub(crate) fn hook_invocation_failed(
+        &mut self,
+        deployment_id: &str,
+        execution_id: &str,
+        message: &str,
+    ) {
+        let event = self
+            .codedeploy
+            .deployment_mut(deployment_id)
+            .and_then(|deployment| {
+                deployment
+                    .events
+                    .iter_mut()
+                    .find(|event| event.execution_id.as_deref() == Some(execution_id))
+            });
+        if let Some(event) = event
+            && event.status == EventStatus::InProgress
+            && event.report.is_none()
+        {
+            event.report = Some(Err((
+                "UnknownError",
+                format!("The function could not be invoked: {message}"),
+            )));
+            self.settle();
+        }
+    }
+}
+
+impl CodeDeploy {
+    pub(super) fn deployment(&self, id: &str) -> Option<&Deployment> {
+        self.deployments.get(*self.by_id.get(id)?)
+    }
+
+    pub(super) fn deployment_mut(&mut self, id: &str) -> Option<&mut Deployment> {
+        self.deployments.get_mut(*self.by_id.get(id)?)
+    }
+}
+
+pub(super) fn reported_failed() -> (&'static str, String) {
+    (
+        "ScriptFailed",
+        "The function reported the status Failed".to_string(),
+    )
+}
+
+fn rolls_back_on(deployment: &Deployment, event: &str) -> bool {
+    let configuration = &deployment.auto_rollback;
+    configuration.get("enabled").as_bool() == Some(true)
+        && texts(configuration, "events")
+            .iter()
+            .any(|one| one == event)
+}
+
+/// Whether a stop rolls back when the request does not say.
+pub(super) fn rolls_back_on_request(deployment: &Deployment) -> bool {
+    rolls_back_on(deployment, "DEPLOYMENT_STOP_ON_REQUEST")
+}
+
+fn set_event(deployment: &mut Deployment, name: &str, status: EventStatus, now: i64) {
+    if let Some(event) = deployment
+        .events
+        .iter_mut()
+        .find(|event| event.name == name)
+    {
+        event.status = status;
+        if status == EventStatus::InProgress {
+            event.started_at = Some(now);
+        } else {
+            event.ended_at = Some(now);
+        }
+    }
+}
+
+/// A lifecycle event as GetDeploymentTarget shows it.
+pub(super) fn event_value(event: &LifecycleEvent) -> Value {
+    let mut diagnostics = Value::Null;
+    if let (Some(Err((code, message))), Some(function)) = (&event.report, &event.function) {
+        diagnostics = structure! {
+            "errorCode": *code,
+            "scriptName": function.as_str(),
+            "message": message.as_str(),
+            "logTail": "",
+        };
+    }
+    structure! {
+        "lifecycleEventName": event.name,
+        "diagnostics": diagnostics,
+        "startTime": event.started_at.map(Value::Time),
+        "endTime": event.ended_at.map(Value::Time),
+        "status": event.status.name(),
+    }
+}

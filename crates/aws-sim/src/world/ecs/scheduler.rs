@@ -1,0 +1,499 @@
+//! What ECS does by itself: starting, replacing and stopping tasks.
+
+use rand::Rng;
+
+use super::{Controller, Service, ServiceStatus, Task, TaskState, Unit, UnitStatus};
+use crate::world::elb::Health;
+use crate::world::ids;
+use crate::world::region::Region;
+
+const CRASH_AFTER_MS: i64 = 8_000;
+const STOP_MS: i64 = 5_000;
+const STOPPED_KEPT_MS: i64 = 3_600_000;
+const FIRST_RETRY_MS: i64 = 10_000;
+const LAST_RETRY_MS: i64 = 300_000;
+const EVENTS_KEPT: usize = 100;
+
+impl Region {
+    /// Moves every task whose time has come.
+    pub(crate) fn step_tasks(&mut self) -> bool {
+        let now = self.now;
+        let mut moved = false;
+        for service in self.ecs.services.values_mut() {
+            let before = service.tasks.len();
+            service
+                .tasks
+                .retain(|task| task.state != TaskState::Stopped || !task.is_due(now));
+            moved |= service.tasks.len() != before;
+            let mut failed: Vec<String> = Vec::new();
+            for task in &mut service.tasks {
+                if !task.is_due(now) {
+                    continue;
+                }
+                moved = true;
+                match task.state {
+                    TaskState::Provisioning => {
+                        task.state = TaskState::Pending;
+                        task.due = Some(now + self.rng.random_range(32_000..80_000));
+                    }
+                    TaskState::Pending => {
+                        task.state = TaskState::Running;
+                        task.started_at = Some(now);
+                        task.due = task
+                            .behaviour
+                            .crash_on_start
+                            .then_some(now + CRASH_AFTER_MS);
+                        for (group, port) in &task.targets {
+                            let zone = Some(task.zone.clone());
+                            self.elb.register(group, &task.address, *port, zone);
+                        }
+                    }
+                    TaskState::Running => {
+                        for (group, port) in &task.targets {
+                            self.elb.deregister(group, &task.address, *port, now);
+                        }
+                        task.stop = Some((
+                            "EssentialContainerExited",
+                            "Essential container in task exited".to_string(),
+                        ));
+                        task.exit_code = Some(1);
+                        task.stopping_at = Some(now);
+                        task.stopped_at = Some(now);
+                        task.state = TaskState::Stopped;
+                        task.due = Some(now + STOPPED_KEPT_MS);
+                        failed.push(task.unit.clone());
+                    }
+                    TaskState::Deactivating => {
+                        task.state = TaskState::Stopping;
+                        task.due = Some(now + STOP_MS);
+                    }
+                    TaskState::Stopping => {
+                        task.state = TaskState::Stopped;
+                        task.stopped_at = Some(now);
+                        task.exit_code = task.started_at.map(|_| 0);
+                        task.due = Some(now + STOPPED_KEPT_MS);
+                    }
+                    // Removed above.
+                    TaskState::Stopped => {}
+                }
+            }
+            for unit in failed {
+                if let Some(unit) = service.unit_mut(&unit) {
+                    unit.record_failure(now);
+                }
+            }
+        }
+        moved
+    }
+
+    /// The service scheduler: compares what runs with what should.
+    pub(crate) fn step_services(&mut self) -> bool {
+        let keys: Vec<_> = self.ecs.services.keys().cloned().collect();
+        let mut moved = false;
+        for key in keys {
+            // Taken out while it is worked on, because the rest of the region is needed beside it.
+            if let Some(mut service) = self.ecs.services.remove(&key) {
+                moved |= self.schedule(&mut service);
+                self.ecs.services.insert(key, service);
+            }
+        }
+        moved
+    }
+
+    fn schedule(&mut self, service: &mut Service) -> bool {
+        if service.status == ServiceStatus::Inactive {
+            return false;
+        }
+        let mut moved = self.replace_unhealthy(service);
+        if service.controller == Controller::Ecs {
+            moved |= self.plan_rolling(service);
+        }
+        for index in 0..service.units.len() {
+            moved |= self.scale_unit(service, index);
+        }
+        moved |= self.note_steadiness(service);
+        let now = self.now;
+        let before = service.units.len();
+        let Service { units, tasks, .. } = service;
+        units.retain(|unit| {
+            unit.status != UnitStatus::Draining
+                || tasks
+                    .iter()
+                    .any(|task| task.unit == unit.id && task.state != TaskState::Stopped)
+        });
+        moved |= units.len() != before;
+        if service.status == ServiceStatus::Draining
+            && service
+                .tasks
+                .iter()
+                .all(|task| task.state == TaskState::Stopped)
+        {
+            service.status = ServiceStatus::Inactive;
+            service.units.clear();
+            moved = true;
+        }
+        for unit in &mut service.units {
+            if unit.retry_at > 0 && unit.retry_at <= now {
+                unit.retry_at = 0;
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    fn replace_unhealthy(&mut self, service: &mut Service) -> bool {
+        let now = self.now;
+        let mut failed = Vec::new();
+        for index in 0..service.tasks.len() {
+            let task = &service.tasks[index];
+            let in_grace = task
+                .started_at
+                .is_none_or(|started| now < started + service.grace_ms);
+            if task.state != TaskState::Running || in_grace {
+                continue;
+            }
+            let sick = task.targets.iter().find(|(group, port)| {
+                self.elb.health(group, &task.address, *port) == Some(Health::Unhealthy)
+            });
+            if let Some((group, port)) = sick {
+                let reason = format!("Task failed ELB health checks in (target-group {group})");
+                let text = format!(
+                    "(service {}) (port {port}) is unhealthy in (target-group {group}) due to \
+                     (reason Health checks failed)",
+                    service.name
+                );
+                failed.push(service.tasks[index].unit.clone());
+                self.stop_task(&mut service.tasks[index], reason);
+                self.note(service, text);
+            }
+        }
+        for unit in &failed {
+            if let Some(unit) = service.unit_mut(unit) {
+                unit.record_failure(now);
+            }
+        }
+        !failed.is_empty()
+    }
+
+    /// How many tasks the old and the new deployment of a rolling service may have.
+    fn plan_rolling(&mut self, service: &mut Service) -> bool {
+        let percent = |key: &str, default: i64| {
+            service
+                .deployment_configuration
+                .get(key)
+                .as_i64()
+                .unwrap_or(default)
+        };
+        let most = service.desired * percent("maximumPercent", 200) / 100;
+        let least = (service.desired as f64 * percent("minimumHealthyPercent", 100) as f64 / 100.0)
+            .ceil() as i64;
+        let Some(primary) = service.primary().map(|unit| unit.id.clone()) else {
+            return false;
+        };
+        let healthy = service
+            .tasks
+            .iter()
+            .filter(|task| task.unit == primary && self.task_is_healthy(task))
+            .count() as i64;
+        let old_running: i64 = service
+            .tasks
+            .iter()
+            .filter(|task| task.unit != primary && !task.stopping())
+            .count() as i64;
+        let mut old_wanted = (least - healthy).max(0);
+        let breaker = service
+            .deployment_configuration
+            .get("deploymentCircuitBreaker");
+        let breaks = breaker.get("enable").as_bool() == Some(true);
+        let rolls_back = breaker.get("rollback").as_bool() == Some(true);
+        let threshold = ((service.desired as f64 * 0.5).ceil() as i64).clamp(3, 200);
+        let desired = service.desired;
+        let mut moved = false;
+        let mut tripped = None;
+        // Oldest first: what served before keeps serving until the new one can.
+        for unit in &mut service.units {
+            let wanted = match unit.status {
+                UnitStatus::Primary => desired.min((most - old_running).max(0)),
+                _ => {
+                    let own = old_wanted.min(unit.rolling_wanted);
+                    old_wanted -= own;
+                    own
+                }
+            };
+            moved |= wanted != unit.rolling_wanted;
+            unit.rolling_wanted = wanted;
+            let running = unit
+                .rollout
+                .as_ref()
+                .is_some_and(|(state, _)| *state == "IN_PROGRESS");
+            let primary = unit.status == UnitStatus::Primary;
+            if primary && running && breaks && unit.failures_in_a_row >= threshold {
+                unit.rollout = Some((
+                    "FAILED",
+                    "ECS deployment circuit breaker: tasks failed to start.".to_string(),
+                ));
+                tripped = Some(unit.id.clone());
+                moved = true;
+            }
+        }
+        if let Some(failed) = tripped {
+            let name = service.name.clone();
+            self.note(
+                service,
+                format!("(service {name}) (deployment {failed}) deployment failed: tasks failed to start."),
+            );
+            let good = service.units.iter().rev().find(|unit| {
+                unit.id != failed
+                    && unit
+                        .rollout
+                        .as_ref()
+                        .is_some_and(|(state, _)| *state == "COMPLETED")
+            });
+            if let (true, Some(good)) = (rolls_back, good) {
+                let (target, id) = (good.task_definition.clone(), good.id.clone());
+                self.note(
+                    service,
+                    format!("(service {name}) rolling back to (deployment {id})."),
+                );
+                self.start_rolling(service, &target);
+                if let Some(unit) = service.units.last_mut() {
+                    unit.rollout = Some((
+                        "IN_PROGRESS",
+                        format!(
+                            "ECS deployment circuit breaker: rolling back to deploymentId {id}."
+                        ),
+                    ));
+                }
+            }
+        }
+        // The new deployment is complete when it alone serves, at full strength.
+        let others = service
+            .tasks
+            .iter()
+            .any(|task| task.unit != primary && !task.stopping());
+        let complete = healthy == service.desired && !others;
+        if complete {
+            let before = service.units.len();
+            service.units.retain(|unit| unit.id == primary);
+            moved |= service.units.len() != before;
+            if let Some(unit) = service.unit_mut(&primary)
+                && unit
+                    .rollout
+                    .as_ref()
+                    .is_some_and(|(state, _)| *state == "IN_PROGRESS")
+            {
+                let text = format!("ECS deployment {primary} completed.");
+                unit.rollout = Some(("COMPLETED", text));
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    /// Begins a rolling deployment: the new unit is PRIMARY, the one before it ACTIVE.
+    pub(super) fn start_rolling(&mut self, service: &mut Service, task_definition: &str) {
+        for unit in &mut service.units {
+            unit.status = UnitStatus::Active;
+        }
+        let mut unit = self.new_unit(service, task_definition);
+        unit.status = UnitStatus::Primary;
+        unit.rollout = Some((
+            "IN_PROGRESS",
+            format!("ECS deployment {} in progress.", unit.id),
+        ));
+        service.task_definition = Some(task_definition.to_string());
+        service.units.push(unit);
+        service.steady = false;
+    }
+
+    /// A unit with the service's own settings, at full scale and ACTIVE.
+    pub(crate) fn new_unit(&mut self, service: &Service, task_definition: &str) -> Unit {
+        Unit {
+            id: format!("ecs-svc/{}", ids::digits(&mut self.rng, 19)),
+            status: UnitStatus::Active,
+            task_definition: task_definition.to_string(),
+            external_id: None,
+            started_by: None,
+            scale: 100.0,
+            load_balancers: service.load_balancers.clone(),
+            given: service.given.clone(),
+            created_at: self.now,
+            updated_at: self.now,
+            steady: false,
+            steady_at: self.now,
+            retry_at: 0,
+            failures_in_a_row: 0,
+            failed_tasks: 0,
+            rolling_wanted: 0,
+            rollout: None,
+            tags: crate::value::Value::Null,
+        }
+    }
+
+    fn scale_unit(&mut self, service: &mut Service, index: usize) -> bool {
+        let wanted = service.wanted(&service.units[index]);
+        let unit = &service.units[index];
+        let (id, retry_at) = (unit.id.clone(), unit.retry_at);
+        let present: Vec<usize> = service
+            .tasks
+            .iter()
+            .enumerate()
+            .filter(|(_, task)| task.unit == id && !task.stopping())
+            .map(|(position, _)| position)
+            .collect();
+        let missing = wanted - present.len() as i64;
+        if missing > 0 && retry_at <= self.now {
+            let mut started = Vec::new();
+            for _ in 0..missing {
+                if let Some(task) = self.new_task(service, index) {
+                    started.push(format!(
+                        "(task {})",
+                        task.arn.rsplit('/').next().unwrap_or_default()
+                    ));
+                    service.tasks.push(task);
+                }
+            }
+            if started.is_empty() {
+                return false;
+            }
+            let text = format!(
+                "(service {}) has started {} tasks: {}.",
+                service.name,
+                started.len(),
+                started.join(" ")
+            );
+            self.note(service, text);
+            service.units[index].updated_at = self.now;
+            return true;
+        }
+        if missing < 0 {
+            // The newest go first: they are the least likely to be warm.
+            let surplus = usize::try_from(-missing).unwrap_or_default();
+            let reason = format!("Scaling activity initiated by (deployment {id})");
+            for position in present.into_iter().rev().take(surplus) {
+                self.stop_task(&mut service.tasks[position], reason.clone());
+            }
+            let text = format!(
+                "(service {}) has stopped {surplus} running tasks.",
+                service.name
+            );
+            self.note(service, text);
+            service.units[index].updated_at = self.now;
+            return true;
+        }
+        false
+    }
+
+    fn new_task(&mut self, service: &Service, index: usize) -> Option<Task> {
+        let unit = &service.units[index];
+        let behaviour = self.ecs.task_definition(&unit.task_definition)?.behaviour;
+        let targets = unit
+            .load_balancers
+            .as_list()
+            .iter()
+            .filter_map(|entry| {
+                let group = entry.get("targetGroupArn").as_str()?;
+                Some((group.to_string(), entry.get("containerPort").as_i64()?))
+            })
+            .collect();
+        let id = ids::hex(&mut self.rng, 32);
+        let due = self.now + self.rng.random_range(8_000..10_000);
+        Some(Task {
+            arn: self.arn("ecs", &format!("task/{}/{id}", service.cluster)),
+            unit: unit.id.clone(),
+            task_definition: unit.task_definition.clone(),
+            state: TaskState::Provisioning,
+            address: self.ecs.next_address(),
+            behaviour,
+            targets,
+            zone: self.zone(self.ecs.addresses as usize),
+            due: Some(due),
+            created_at: self.now,
+            started_at: None,
+            stopping_at: None,
+            stopped_at: None,
+            stop: None,
+            exit_code: None,
+        })
+    }
+
+    /// Takes a task out of its target groups, lets it drain, then stops it.
+    fn stop_task(&mut self, task: &mut Task, reason: String) {
+        let mut drain = 0;
+        if task.state == TaskState::Running {
+            for (group, port) in &task.targets {
+                if let Some(owner) = self.elb.target_groups.get(group) {
+                    drain = drain.max(owner.deregistration_delay_ms());
+                }
+                self.elb.deregister(group, &task.address, *port, self.now);
+            }
+        }
+        task.stop = Some(("ServiceSchedulerInitiated", reason));
+        task.stopping_at = Some(self.now);
+        if drain > 0 {
+            task.state = TaskState::Deactivating;
+            task.due = Some(self.now + drain);
+        } else {
+            task.state = TaskState::Stopping;
+            task.due = Some(self.now + STOP_MS);
+        }
+    }
+
+    fn task_is_healthy(&self, task: &Task) -> bool {
+        task.state == TaskState::Running
+            && task.targets.iter().all(|(group, port)| {
+                self.elb.health(group, &task.address, *port) == Some(Health::Healthy)
+            })
+    }
+
+    fn note_steadiness(&mut self, service: &mut Service) -> bool {
+        let mut moved = false;
+        for index in 0..service.units.len() {
+            let unit = &service.units[index];
+            let wanted = service.wanted(unit);
+            let present: Vec<&Task> = service
+                .tasks
+                .iter()
+                .filter(|task| task.unit == unit.id && task.state != TaskState::Stopped)
+                .collect();
+            let steady = present.len() as i64 == wanted
+                && present.iter().all(|task| self.task_is_healthy(task));
+            let now = self.now;
+            let unit = &mut service.units[index];
+            if steady != unit.steady {
+                unit.steady = steady;
+                unit.steady_at = now;
+                unit.updated_at = now;
+                moved = true;
+                if steady {
+                    unit.failures_in_a_row = 0;
+                }
+            }
+        }
+        let steady = !service.units.is_empty() && service.units.iter().all(|unit| unit.steady);
+        if steady && !service.steady {
+            let text = format!("(service {}) has reached a steady state.", service.name);
+            self.note(service, text);
+        }
+        service.steady = steady;
+        moved
+    }
+
+    /// Adds a service event.
+    pub(super) fn note(&mut self, service: &mut Service, text: String) {
+        let id = ids::uuid(&mut self.rng);
+        service.events.push_front((id, self.now, text));
+        service.events.truncate(EVENTS_KEPT);
+    }
+}
+
+impl Unit {
+    fn record_failure(&mut self, now: i64) {
+        self.failures_in_a_row += 1;
+        self.failed_tasks += 1;
+        let doublings = u32::try_from(self.failures_in_a_row - 1)
+            .unwrap_or_default()
+            .min(6);
+        self.retry_at = now + (FIRST_RETRY_MS << doublings).min(LAST_RETRY_MS);
+    }
+}

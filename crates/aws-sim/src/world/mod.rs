@@ -1,0 +1,196 @@
+//! The account: what exists, what happens as time passes, and every operation on it.
+//!
+//! No async, no clock, no thread: [`World::advance_to`] moves time and does everything that becomes
+//! due on the way, in order; [`World::call`] is one API operation at the current time. Random choices
+//! come from one seeded generator per account and region, and are drawn only when something happens
+//! at its own due time, so how often time is advanced does not change what happens.
+//!
+//! Grades in the module docs, after what AWS's behaviour is known from: \[M\] the API model, \[D\] the
+//! documentation, \[O\] output observed on AWS by others, \[K\] common knowledge. "Our choice" marks
+//! what nobody could tell us.
+
+/// A structure value; `Null` members are left out.
+macro_rules! structure {
+    ($($key:literal : $value:expr),* $(,)?) => {
+        $crate::value::Value::map()$(.with($key, $value))*
+    };
+}
+
+pub mod cloudwatch;
+mod codedeploy;
+mod ecs;
+mod elb;
+mod ids;
+mod read;
+mod region;
+mod report;
+mod sts;
+mod traffic;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::error::AwsError;
+use crate::value::Value;
+use codedeploy::HookBehaviour;
+use region::Region;
+
+/// Who calls, as read from the request's SigV4 credential scope.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// For example `eu-central-1`.
+    pub region: String,
+    /// The ARN of the principal, used as `registeredBy`, `createdBy` and in GetCallerIdentity.
+    pub principal: String,
+}
+
+/// Something the account wants done outside itself. The door performs it and reports back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// CodeDeploy invokes a hook function. The door posts it to the relay, or, when it cannot,
+    /// calls [`World::hook_invocation_failed`].
+    InvokeHook {
+        /// The account whose deployment it is.
+        account: String,
+        /// The region.
+        region: String,
+        /// The function's bare name, without ARN.
+        function: String,
+        /// `d-XXXXXXXXX`.
+        deployment_id: String,
+        /// What PutLifecycleEventHookExecutionStatus must be called with.
+        execution_id: String,
+    },
+}
+
+/// All accounts and regions of the simulation.
+pub struct World {
+    seed: u64,
+    now_ms: i64,
+    regions: BTreeMap<(String, String), Region>,
+    behaviours: BTreeMap<String, HookBehaviour>,
+    page_limit: usize,
+    effects: Vec<Effect>,
+}
+
+impl World {
+    /// An empty world at `now_ms` (milliseconds since 1970 UTC) whose every random choice comes from `seed`.
+    pub fn new(seed: u64, now_ms: i64) -> World {
+        World {
+            seed,
+            now_ms,
+            regions: BTreeMap::new(),
+            behaviours: codedeploy::built_in_behaviours(),
+            page_limit: usize::MAX,
+            effects: Vec::new(),
+        }
+    }
+
+    /// The simulated time, in milliseconds since 1970 UTC.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// Moves time forward to `to_ms`, doing everything that happens on the way, in order. Going back does nothing.
+    pub fn advance_to(&mut self, to_ms: i64) {
+        while self.now_ms < to_ms {
+            let next = self
+                .regions
+                .values()
+                .map(Region::next_due_ms)
+                .min()
+                .unwrap_or(to_ms);
+            self.now_ms = next.clamp(self.now_ms + 1, to_ms);
+            for region in self.regions.values_mut() {
+                region.step(self.now_ms);
+                self.effects.append(&mut region.effects);
+            }
+        }
+    }
+
+    /// One API operation. `service` is one of `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`;
+    /// `operation` as AWS names it, for example `CreateDeployment`. An unknown operation is `UnknownOperationException`.
+    pub fn call(
+        &mut self,
+        caller: &Caller,
+        service: &str,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, AwsError> {
+        let (seed, now_ms) = (self.seed, self.now_ms);
+        let key = (caller.account.clone(), caller.region.clone());
+        let region = self
+            .regions
+            .entry(key)
+            .or_insert_with(|| Region::new(seed, now_ms, &caller.account, &caller.region));
+        region.page_limit = self.page_limit;
+        if region.behaviours != self.behaviours {
+            region.behaviours = self.behaviours.clone();
+        }
+        let answer = region.call(caller, service, operation, input);
+        self.effects.append(&mut region.effects);
+        answer
+    }
+
+    /// What the world wants done outside since it was last asked, in order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The door could not invoke the function (no relay, refused, missing): the lifecycle event fails.
+    pub fn hook_invocation_failed(
+        &mut self,
+        deployment_id: &str,
+        execution_id: &str,
+        message: &str,
+    ) {
+        for region in self.regions.values_mut() {
+            region.hook_invocation_failed(deployment_id, execution_id, message);
+            self.effects.append(&mut region.effects);
+        }
+    }
+
+    /// Gives the hook function `function` one of the named behaviours
+    /// (`succeed`, `fail`, `silent`, `succeed-after-N`, `relay`); false if the behaviour is not known.
+    pub fn set_hook_behaviour(&mut self, function: &str, behaves: &str) -> bool {
+        match HookBehaviour::parse(behaves) {
+            Some(behaviour) => {
+                self.behaviours.insert(function.to_string(), behaviour);
+                for region in self.regions.values_mut() {
+                    region.behaviours = self.behaviours.clone();
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Answers every list in pages of at most `items`, as a test of paging wants. AWS's own sizes are the default.
+    pub fn set_page_limit(&mut self, items: usize) {
+        self.page_limit = items.max(1);
+    }
+
+    /// The whole account as one value for `/_sim/state`.
+    pub fn state(&self) -> Value {
+        let regions = self
+            .regions
+            .values()
+            .map(Region::report)
+            .collect::<Vec<_>>();
+        let behaviours = Value::Map(
+            self.behaviours
+                .iter()
+                .map(|(name, behaviour)| (name.clone(), Value::Text(behaviour.to_string())))
+                .collect(),
+        );
+        structure! {
+            "now": Value::Time(self.now_ms),
+            "regions": regions,
+            "hookFunctions": behaviours,
+        }
+    }
+}
