@@ -1,0 +1,766 @@
+//! What one actor may see and ask. The only place where the actor's verbs are checked.
+
+mod input;
+mod rollback;
+
+use crate::Control;
+use crate::console::input::cursor;
+use crate::console::input::invalid;
+use crate::console::input::limit;
+use crate::console::input::moment;
+use crate::console::input::reason;
+use crate::console::input::word;
+use crate::error::step_refusal;
+use crate::error::store_refusal;
+use crate::gates;
+use crate::views;
+use crate::views::RevisionFacts;
+use async_trait::async_trait;
+use switchback_contract::AuditFilter;
+use switchback_contract::AuditPage;
+use switchback_contract::Console;
+use switchback_contract::Coverage;
+use switchback_contract::DecisionCommand;
+use switchback_contract::DeploymentFilter;
+use switchback_contract::DeploymentPage;
+use switchback_contract::DeploymentView;
+use switchback_contract::GateView;
+use switchback_contract::Me;
+use switchback_contract::MovingView;
+use switchback_contract::NowPage;
+use switchback_contract::OperationView;
+use switchback_contract::Page;
+use switchback_contract::PlanView;
+use switchback_contract::Proof;
+use switchback_contract::Refusal;
+use switchback_contract::RefusalKind;
+use switchback_contract::RevisionView;
+use switchback_contract::RollbackCommand;
+use switchback_contract::RollbackPage;
+use switchback_contract::ServicePage;
+use switchback_contract::ServiceView;
+use switchback_domain::actor::Actor;
+use switchback_domain::actor::Verb;
+use switchback_domain::appspec;
+use switchback_domain::deployment::Outcome;
+use switchback_domain::deployment::Phase;
+use switchback_domain::diff;
+use switchback_domain::diff::Difference;
+use switchback_domain::gate::GateState;
+use switchback_domain::gate::Verdict;
+use switchback_domain::ids::GateId;
+use switchback_domain::ids::OperationId;
+use switchback_domain::metrics::MetricPoint;
+use switchback_domain::metrics::Series;
+use switchback_domain::metrics::Side;
+use switchback_domain::moment::Moment;
+use switchback_domain::plan;
+use switchback_domain::revision::RevisionArn;
+use switchback_domain::service::Service;
+use switchback_store::AuditQuery;
+use switchback_store::DeploymentQuery;
+use switchback_store::records::DeploymentRecord;
+use switchback_store::records::GateRecord;
+
+/// How many deployments of a service are looked at to judge its revisions.
+const HISTORY_LOOKED_AT: i64 = 200;
+
+/// The console of one actor.
+pub(crate) struct Desk {
+    control: Control,
+    actor: Option<Actor>,
+}
+
+impl Desk {
+    pub(crate) fn new(control: Control, actor: Option<Actor>) -> Desk {
+        Desk { control, actor }
+    }
+
+    /// The actor, if they may do this. Every method of the console begins with this call.
+    fn allow(&self, verb: Verb) -> Result<&Actor, Refusal> {
+        let actor = self.actor.as_ref().ok_or_else(|| {
+            Refusal::new(
+                RefusalKind::SignInNeeded,
+                "sign_in_needed",
+                "Sign in first.",
+            )
+        })?;
+        if actor.may(verb) {
+            Ok(actor)
+        } else {
+            Err(Refusal::new(
+                RefusalKind::Forbidden,
+                "forbidden",
+                format!(
+                    "{} may not {}. Ask an administrator for a role that may.",
+                    actor.name,
+                    verb.words()
+                ),
+            ))
+        }
+    }
+
+    fn may_not(&self, verb: Verb) -> Option<String> {
+        self.allow(verb).err().map(|refusal| refusal.message)
+    }
+
+    fn store(&self) -> &switchback_store::Store {
+        &self.control.inner.store
+    }
+
+    fn now(&self) -> Moment {
+        self.control.clock()
+    }
+
+    async fn find_service(&self, text: &str) -> Result<Service, Refusal> {
+        let mut found = self
+            .store()
+            .service_find(text)
+            .await
+            .map_err(store_refusal)?;
+        match found.len() {
+            0 => Err(Refusal::not_found("service", text)),
+            1 => Ok(found.remove(0)),
+            many => Err(Refusal::new(
+                RefusalKind::Conflict,
+                "service_ambiguous",
+                format!("{many} services are called {text}. Use the ARN or the identifier."),
+            )),
+        }
+    }
+
+    async fn find_deployment(&self, id: &str) -> Result<DeploymentRecord, Refusal> {
+        self.store()
+            .deployment_find(id)
+            .await
+            .map_err(store_refusal)?
+            .ok_or_else(|| Refusal::not_found("deployment", id))
+    }
+
+    async fn gate_views(&self, gates: Vec<GateRecord>) -> Result<Vec<GateView>, Refusal> {
+        let mut views = Vec::new();
+        for gate in gates {
+            views.push(self.gate_view(&gate).await?);
+        }
+        Ok(views)
+    }
+
+    async fn gate_view(&self, gate: &GateRecord) -> Result<GateView, Refusal> {
+        let record = self.find_deployment(gate.deployment_id.as_str()).await?;
+        let service = self.find_service(record.service_id.as_str()).await?;
+        let decisions = self
+            .store()
+            .decision_list(&gate.id)
+            .await
+            .map_err(store_refusal)?;
+        let may_not = self.may_not(Verb::Approve).or_else(|| {
+            let name = &self.actor.as_ref()?.name;
+            (gate.state == GateState::Open
+                && decisions.iter().any(|decision| &decision.actor == name))
+            .then(|| "You have decided at this gate already.".to_string())
+        });
+        Ok(views::gate(gate, &record, &service, &decisions, may_not))
+    }
+
+    async fn history(&self, service: &Service) -> Result<Vec<DeploymentRecord>, Refusal> {
+        let query = DeploymentQuery {
+            service: Some(service.id.clone()),
+            limit: HISTORY_LOOKED_AT,
+            ..DeploymentQuery::default()
+        };
+        self.store()
+            .deployment_list(&query)
+            .await
+            .map_err(store_refusal)
+    }
+
+    async fn revision_views(
+        &self,
+        service: &Service,
+        history: &[DeploymentRecord],
+    ) -> Result<Vec<RevisionView>, Refusal> {
+        let served = self
+            .store()
+            .served_list(&service.id)
+            .await
+            .map_err(store_refusal)?;
+        let facts = RevisionFacts {
+            service,
+            served: &served,
+            deployments: history,
+        };
+        let revisions = self
+            .store()
+            .revision_list(&service.id)
+            .await
+            .map_err(store_refusal)?;
+        Ok(revisions
+            .iter()
+            .map(|revision| views::revision(revision, &facts))
+            .collect())
+    }
+
+    async fn service_view(&self, service: &Service) -> Result<ServiceView, Refusal> {
+        let history = self.history(service).await?;
+        let revisions = self.revision_views(service, &history).await?;
+        Ok(service_view(service, &history, &revisions))
+    }
+
+    /// What changes between two recorded revisions, masked if the reader may not see environment values.
+    async fn difference(
+        &self,
+        old: Option<&RevisionArn>,
+        new: Option<&RevisionArn>,
+    ) -> Result<Option<Difference>, Refusal> {
+        let (Some(old), Some(new)) = (old, new) else {
+            return Ok(None);
+        };
+        let fetch = async |arn: &RevisionArn| {
+            self.store()
+                .revision_fetch(arn)
+                .await
+                .map_err(store_refusal)
+        };
+        let (Some(old), Some(new)) = (fetch(old).await?, fetch(new).await?) else {
+            return Ok(None);
+        };
+        let difference = diff::difference(&old.task_definition, &new.task_definition);
+        Ok(Some(if self.may_not(Verb::ViewEnvironment).is_none() {
+            difference
+        } else {
+            difference.masked()
+        }))
+    }
+
+    async fn latest_minute(&self, record: &DeploymentRecord) -> Result<Vec<MetricPoint>, Refusal> {
+        // The last two minutes are still arriving (aws.md §3.2); the one before them is complete.
+        let complete = self.now().minute().plus_seconds(-180);
+        let mut minute = complete;
+        for _ in 0..5 {
+            let points = self
+                .store()
+                .metric_latest(&record.id, minute)
+                .await
+                .map_err(store_refusal)?;
+            if !points.is_empty() {
+                return Ok(points);
+            }
+            minute = minute.plus_seconds(-60);
+        }
+        Ok(Vec::new())
+    }
+
+    fn coverage(&self, services: &[Service]) -> Coverage {
+        let looks = self.control.looks();
+        let accounts: std::collections::BTreeSet<&str> = services
+            .iter()
+            .map(|service| service.account.as_str())
+            .collect();
+        Coverage {
+            services: services.len() as i64,
+            accounts: accounts.len() as i64,
+            last_look_at: looks.iter().filter_map(|(_, at, _)| *at).min(),
+            trouble: looks.into_iter().find_map(|(region, _, trouble)| {
+                trouble.map(|trouble| format!("{region}: {trouble}"))
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Console for Desk {
+    async fn me(&self) -> Result<Me, Refusal> {
+        let actor = self.allow(Verb::View)?;
+        Ok(Me {
+            name: actor.name.clone(),
+            roles: actor.roles.clone(),
+            verbs: Verb::ALL
+                .into_iter()
+                .filter(|verb| actor.may(*verb))
+                .collect(),
+        })
+    }
+
+    async fn now_page(&self) -> Result<NowPage, Refusal> {
+        self.allow(Verb::View)?;
+        let now = self.now();
+        let open = self.store().gate_list_open().await.map_err(store_refusal)?;
+        let active = self
+            .store()
+            .deployment_list_active()
+            .await
+            .map_err(store_refusal)?;
+        let mut moving = Vec::new();
+        for record in &active {
+            let latest = self.latest_minute(record).await?;
+            let value = |series, side| {
+                latest
+                    .iter()
+                    .find(|point| point.series == series && point.side == side)
+                    .map(|point| point.value)
+            };
+            moving.push(MovingView {
+                deployment: views::deployment(record),
+                error_percent: (
+                    error_percent(&value, Side::Old),
+                    error_percent(&value, Side::New),
+                ),
+                p99_ms: (value(Series::P99, Side::Old), value(Series::P99, Side::New)),
+            });
+        }
+        let query = DeploymentQuery {
+            from: Some(now.plus_seconds(-86_400)),
+            limit: 40,
+            ..DeploymentQuery::default()
+        };
+        let ended = self
+            .store()
+            .deployment_list(&query)
+            .await
+            .map_err(store_refusal)?;
+        let services = self.store().service_list().await.map_err(store_refusal)?;
+        Ok(NowPage {
+            now,
+            needs_you: self.gate_views(open).await?,
+            moving,
+            ended: ended
+                .iter()
+                .filter(|record| record.standing.outcome.is_final())
+                .take(20)
+                .map(views::deployment)
+                .collect(),
+            coverage: self.coverage(&services),
+        })
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceView>, Refusal> {
+        self.allow(Verb::View)?;
+        let mut list = Vec::new();
+        for service in self.store().service_list().await.map_err(store_refusal)? {
+            list.push(self.service_view(&service).await?);
+        }
+        list.sort_by(|a, b| {
+            (a.active_deployment.is_none(), &a.name, &a.arn).cmp(&(
+                b.active_deployment.is_none(),
+                &b.name,
+                &b.arn,
+            ))
+        });
+        Ok(list)
+    }
+
+    async fn service(&self, service: String) -> Result<ServiceView, Refusal> {
+        self.allow(Verb::View)?;
+        let service = self.find_service(&service).await?;
+        self.service_view(&service).await
+    }
+
+    async fn service_page(&self, service: String) -> Result<ServicePage, Refusal> {
+        self.allow(Verb::View)?;
+        let service = self.find_service(&service).await?;
+        let history = self.history(&service).await?;
+        let revisions = self.revision_views(&service, &history).await?;
+        Ok(ServicePage {
+            now: self.now(),
+            service: service_view(&service, &history, &revisions),
+            deployments: history.iter().take(20).map(views::deployment).collect(),
+            revisions,
+            may_roll_back: self.may_not(Verb::RollBack).is_none(),
+        })
+    }
+
+    async fn revisions(&self, service: String) -> Result<Vec<RevisionView>, Refusal> {
+        self.allow(Verb::View)?;
+        let service = self.find_service(&service).await?;
+        let history = self.history(&service).await?;
+        self.revision_views(&service, &history).await
+    }
+
+    async fn deployments(&self, filter: DeploymentFilter) -> Result<Page<DeploymentView>, Refusal> {
+        self.allow(Verb::View)?;
+        let limit = limit(filter.limit)?;
+        let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let service = match text(&filter.service) {
+            None => None,
+            Some(service) => match self.find_service(&service).await {
+                Ok(service) => Some(service.id),
+                Err(refusal) if refusal.kind == RefusalKind::NotFound => {
+                    return Ok(Page {
+                        items: Vec::new(),
+                        next_cursor: None,
+                    });
+                }
+                Err(refusal) => return Err(refusal),
+            },
+        };
+        let query = DeploymentQuery {
+            service,
+            outcome: word("outcome", text(&filter.outcome), Outcome::parse)?,
+            phase: word("phase", text(&filter.phase), Phase::parse)?,
+            actor: text(&filter.actor),
+            q: text(&filter.q),
+            from: moment("from", text(&filter.from))?,
+            to: moment("to", text(&filter.to))?,
+            before: cursor(text(&filter.cursor))?,
+            limit: limit + 1,
+        };
+        let mut found = self
+            .store()
+            .deployment_list(&query)
+            .await
+            .map_err(store_refusal)?;
+        let more = found.len() as i64 > limit;
+        found.truncate(limit as usize);
+        let next_cursor = found
+            .last()
+            .filter(|_| more)
+            .map(|last| format!("{}.{}", last.started_at.millis(), last.id));
+        Ok(Page {
+            items: found.iter().map(views::deployment).collect(),
+            next_cursor,
+        })
+    }
+
+    async fn deployment(&self, id: String) -> Result<DeploymentView, Refusal> {
+        self.allow(Verb::View)?;
+        Ok(views::deployment(&self.find_deployment(&id).await?))
+    }
+
+    async fn deployment_page(&self, id: String) -> Result<DeploymentPage, Refusal> {
+        self.allow(Verb::View)?;
+        let record = self.find_deployment(&id).await?;
+        let lines = self
+            .store()
+            .timeline_list(&record.id)
+            .await
+            .map_err(store_refusal)?;
+        let gates = self
+            .store()
+            .gate_list_by_deployment(&record.id)
+            .await
+            .map_err(store_refusal)?;
+        let operations = self
+            .store()
+            .operation_list_by_deployment(&record.id)
+            .await
+            .map_err(store_refusal)?;
+        let looked = self
+            .control
+            .looks()
+            .into_iter()
+            .find(|(region, _, _)| region == &record.region)
+            .and_then(|(_, at, _)| at);
+        let spec = record
+            .app_spec
+            .as_deref()
+            .and_then(|text| appspec::parse(text).ok());
+        let mut timeline: Vec<_> = lines.iter().cloned().map(views::timeline).collect();
+        timeline.reverse();
+        Ok(DeploymentPage {
+            deployment: views::deployment(&record),
+            now: self.now(),
+            stages: record.reading.stages.clone(),
+            weights: views::weights(&record, &lines),
+            points: self
+                .store()
+                .metric_list(&record.id)
+                .await
+                .map_err(store_refusal)?,
+            alarms: views::alarms(&record, &lines),
+            gates: self.gate_views(gates).await?,
+            difference: self
+                .difference(
+                    record.previous_revision.as_ref(),
+                    record.target_revision.as_ref(),
+                )
+                .await?,
+            timeline,
+            operations: operations.iter().map(views::operation).collect(),
+            app_spec: record.app_spec.clone(),
+            hooks: spec.map(|spec| spec.hooks).unwrap_or_default(),
+            may_roll_back: self.may_not(Verb::RollBack).is_none(),
+            observed_at: looked.map_or(record.observed_at, |at| at.max(record.observed_at)),
+        })
+    }
+
+    async fn deployment_metrics(&self, id: String) -> Result<Vec<MetricPoint>, Refusal> {
+        self.allow(Verb::View)?;
+        let record = self.find_deployment(&id).await?;
+        self.store()
+            .metric_list(&record.id)
+            .await
+            .map_err(store_refusal)
+    }
+
+    async fn gates(&self, only_open: bool) -> Result<Vec<GateView>, Refusal> {
+        self.allow(Verb::View)?;
+        let gates = if only_open {
+            self.store().gate_list_open().await
+        } else {
+            self.store().gate_list_recent(200).await
+        };
+        self.gate_views(gates.map_err(store_refusal)?).await
+    }
+
+    async fn gate(&self, id: String) -> Result<GateView, Refusal> {
+        self.allow(Verb::View)?;
+        let gate = self
+            .store()
+            .gate_fetch(&GateId::new(&id))
+            .await
+            .map_err(store_refusal)?
+            .ok_or_else(|| Refusal::not_found("gate", &id))?;
+        self.gate_view(&gate).await
+    }
+
+    async fn decide(&self, gate: String, command: DecisionCommand) -> Result<GateView, Refusal> {
+        let actor = self.allow(Verb::Approve)?.clone();
+        let reason = reason(command.reason)?;
+        if command.verdict == Verdict::Reject && reason.is_none() {
+            return Err(Refusal::new(
+                RefusalKind::Invalid,
+                "reason_missing",
+                "A rejection needs its reason. Nothing was decided.",
+            ));
+        }
+        let id = GateId::new(&gate);
+        let mut tx = self.store().begin().await.map_err(store_refusal)?;
+        let mut record = tx
+            .gate_fetch(&id)
+            .await
+            .map_err(store_refusal)?
+            .ok_or_else(|| Refusal::not_found("gate", &gate))?;
+        if record.state != GateState::Open {
+            return Err(gate_closed());
+        }
+        let deployment = tx
+            .deployment_fetch(&record.deployment_id)
+            .await
+            .map_err(store_refusal)?
+            .ok_or_else(|| Refusal::not_found("deployment", record.deployment_id.as_str()))?;
+        let now = self.now();
+        if self.control.has_looked(&deployment.region) && now >= record.expires_at {
+            return Err(gate_closed());
+        }
+        let decision = self
+            .decision(&actor, &record, &deployment, command.verdict, reason, now)
+            .await?;
+        if decision.evidence_digest.as_str() != command.evidence_digest {
+            return Err(Refusal::new(
+                RefusalKind::Conflict,
+                "evidence_changed",
+                "What this decision is about has changed since the page was shown (weights, alarms or revisions). Nothing was decided. Review again.",
+            ));
+        }
+        let decisions = self
+            .store()
+            .decision_list(&id)
+            .await
+            .map_err(store_refusal)?;
+        if decisions.iter().any(|earlier| earlier.actor == actor.name) {
+            return Err(decided_already());
+        }
+        let approvals = decisions
+            .iter()
+            .filter(|earlier| earlier.verdict == Verdict::Approve)
+            .count() as u32;
+        gates::record_decision(&mut tx, &mut record, &deployment, decision, approvals)
+            .await
+            .map_err(|error| match error {
+                crate::error::StepError::Store(switchback_store::StoreError::Conflict {
+                    ..
+                }) => decided_already(),
+                other => step_refusal(other),
+            })?;
+        tx.commit().await.map_err(store_refusal)?;
+        self.control.inner.wake_acts.notify_one();
+        self.gate_view(&record).await
+    }
+
+    async fn plan_rollback(&self, service: String, target: String) -> Result<PlanView, Refusal> {
+        self.allow(Verb::View)?;
+        let service = self.find_service(&service).await?;
+        let history = self.history(&service).await?;
+        let target = self.target(&service, &history, &target).await?;
+        let (plan, facts) = self.make_plan(&service, &history, &target).await?;
+        self.plan_view(&plan, &facts).await
+    }
+
+    async fn rollback_page(
+        &self,
+        service: String,
+        target: Option<String>,
+    ) -> Result<RollbackPage, Refusal> {
+        self.allow(Verb::View)?;
+        let service = self.find_service(&service).await?;
+        let history = self.history(&service).await?;
+        let revisions = self.revision_views(&service, &history).await?;
+        let (mut plan, mut plan_refused) = (None, None);
+        if let Some(target) = target.filter(|target| !target.is_empty()) {
+            let made = async {
+                let target = self.target(&service, &history, &target).await?;
+                let (made, facts) = self.make_plan(&service, &history, &target).await?;
+                self.plan_view(&made, &facts).await
+            };
+            match made.await {
+                Ok(made) => plan = Some(made),
+                Err(refusal) => plan_refused = Some(refusal),
+            }
+        }
+        Ok(RollbackPage {
+            now: self.now(),
+            service: service_view(&service, &history, &revisions),
+            revisions,
+            plan,
+            plan_refused,
+            may_not: self.may_not(Verb::RollBack),
+        })
+    }
+
+    async fn roll_back(
+        &self,
+        service: String,
+        command: RollbackCommand,
+    ) -> Result<OperationView, Refusal> {
+        let actor = self.allow(Verb::RollBack)?.clone();
+        let Some(reason) = reason(Some(command.reason))? else {
+            return Err(Refusal::new(
+                RefusalKind::Invalid,
+                "reason_missing",
+                "A rollback needs its reason. Nothing was changed.",
+            ));
+        };
+        let service = self.find_service(&service).await?;
+        let history = self.history(&service).await?;
+        let target = self.target(&service, &history, &command.target).await?;
+        let (plan, facts) = self.make_plan(&service, &history, &target).await?;
+        if plan.digest.as_str() != command.plan_digest {
+            return Err(Refusal::new(
+                RefusalKind::Conflict,
+                "plan_changed",
+                "The facts behind the plan have changed since it was read. Nothing was changed. Read the plan again.",
+            ));
+        }
+        if let Some(blocking) = plan
+            .preflight
+            .iter()
+            .find(|check| check.result == plan::PreflightResult::Blocking)
+        {
+            return Err(Refusal::new(
+                RefusalKind::Conflict,
+                "plan_blocked",
+                format!(
+                    "{}: {} Nothing was changed.",
+                    blocking.check, blocking.detail
+                ),
+            ));
+        }
+        let record = self
+            .commit_rollback(&actor, &service, &plan, &facts, &reason)
+            .await?;
+        Ok(views::operation(&record))
+    }
+
+    async fn operation(&self, id: String) -> Result<OperationView, Refusal> {
+        self.allow(Verb::View)?;
+        let record = self
+            .store()
+            .operation_fetch(&OperationId::new(&id))
+            .await
+            .map_err(store_refusal)?;
+        record
+            .as_ref()
+            .map(views::operation)
+            .ok_or_else(|| Refusal::not_found("operation", &id))
+    }
+
+    async fn audit(&self, filter: AuditFilter) -> Result<AuditPage, Refusal> {
+        self.allow(Verb::View)?;
+        let limit = limit(filter.limit)?;
+        let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let before = match text(&filter.cursor) {
+            None => None,
+            Some(cursor) => Some(
+                cursor
+                    .parse::<i64>()
+                    .map_err(|_| invalid("cursor", &cursor, "what next_cursor gave"))?,
+            ),
+        };
+        let query = AuditQuery {
+            from: moment("from", text(&filter.from))?,
+            to: moment("to", text(&filter.to))?,
+            actor: text(&filter.actor),
+            subject: text(&filter.subject),
+            before,
+            limit: limit + 1,
+        };
+        let mut found = self
+            .store()
+            .audit_list(&query)
+            .await
+            .map_err(store_refusal)?;
+        let more = found.len() as i64 > limit;
+        found.truncate(limit as usize);
+        let next_cursor = found
+            .last()
+            .filter(|_| more)
+            .map(|last| last.sequence.to_string());
+        let (length, broken_at) = self.store().audit_verify().await.map_err(store_refusal)?;
+        Ok(AuditPage {
+            page: Page {
+                items: found.into_iter().map(views::audit).collect(),
+                next_cursor,
+            },
+            length,
+            broken_at,
+        })
+    }
+}
+
+fn service_view(
+    service: &Service,
+    history: &[DeploymentRecord],
+    revisions: &[RevisionView],
+) -> ServiceView {
+    let active = history
+        .iter()
+        .find(|record| !record.standing.outcome.is_final());
+    let last = history
+        .iter()
+        .find(|record| record.standing.outcome.is_final());
+    let known_good = revisions
+        .iter()
+        .filter(|revision| revision.proof == Proof::KnownGood)
+        .count() as i64;
+    views::service(service, active, last, known_good)
+}
+
+fn error_percent(value: &impl Fn(Series, Side) -> Option<f64>, side: Side) -> Option<f64> {
+    let requests = value(Series::Requests, side).filter(|requests| *requests > 0.0)?;
+    // CloudWatch publishes no 5xx count for a minute without one, while requests were counted (aws.md §3.2).
+    Some(value(Series::Errors, side).unwrap_or(0.0) * 100.0 / requests)
+}
+
+fn gate_closed() -> Refusal {
+    Refusal::new(
+        RefusalKind::Conflict,
+        "gate_closed",
+        "This gate is no longer open. Nothing was decided.",
+    )
+}
+
+fn operation_in_progress() -> Refusal {
+    Refusal::new(
+        RefusalKind::Conflict,
+        "operation_in_progress",
+        "A rollback of this service was asked for already and AWS has not answered. Watch it instead of repeating it.",
+    )
+}
+
+fn decided_already() -> Refusal {
+    Refusal::new(
+        RefusalKind::Conflict,
+        "decided_already",
+        "You have decided at this gate already. Nothing was changed.",
+    )
+}

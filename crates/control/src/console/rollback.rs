@@ -1,0 +1,348 @@
+//! Rollbacks: the facts of a plan, the plan, and the intent.
+
+use crate::console::Desk;
+use crate::console::gate_closed;
+use crate::console::operation_in_progress;
+use crate::error::step_refusal;
+use crate::error::store_refusal;
+use crate::evidence;
+use crate::gates;
+use crate::operations;
+use crate::operations::NewDeploymentCall;
+use crate::operations::OperationCall;
+use crate::views;
+use serde_json::json;
+use std::time::Duration;
+use switchback_contract::PlanView;
+use switchback_contract::Refusal;
+use switchback_contract::RefusalKind;
+use switchback_domain::actor::Actor;
+use switchback_domain::appspec;
+use switchback_domain::deployment::Outcome;
+use switchback_domain::gate::GateState;
+use switchback_domain::gate::Verdict;
+use switchback_domain::ids::OperationId;
+use switchback_domain::moment::Moment;
+use switchback_domain::operation;
+use switchback_domain::operation::OperationKind;
+use switchback_domain::operation::OperationState;
+use switchback_domain::plan;
+use switchback_domain::plan::Plan;
+use switchback_domain::plan::PlanFacts;
+use switchback_domain::revision::RevisionArn;
+use switchback_domain::revision::RevisionStatus;
+use switchback_domain::service::Service;
+use switchback_store::records::DecisionRecord;
+use switchback_store::records::DeploymentRecord;
+use switchback_store::records::GateRecord;
+use switchback_store::records::OperationRecord;
+
+/// How long a plan waits for AWS about the revision's status before it says "unchecked".
+const PREFLIGHT_PATIENCE: Duration = Duration::from_secs(3);
+
+impl Desk {
+    /// The revision a rollback's target names: an ARN, `FAMILY:NUMBER` of a recorded one, or `previous`.
+    pub(super) async fn target(
+        &self,
+        service: &Service,
+        history: &[DeploymentRecord],
+        text: &str,
+    ) -> Result<RevisionArn, Refusal> {
+        if text == "previous" {
+            let active = history.iter().find(|record| {
+                record.standing.outcome == Outcome::InProgress
+                    && record.reading.rolls_back.is_none()
+            });
+            let found = match active {
+                Some(active) => active.previous_revision.clone(),
+                None => history
+                    .iter()
+                    .filter(|record| {
+                        record.standing.outcome == Outcome::Succeeded
+                            && record.target_revision == service.serving_revision
+                    })
+                    .find_map(|record| {
+                        record
+                            .previous_revision
+                            .clone()
+                            .filter(|previous| Some(previous) != record.target_revision.as_ref())
+                    }),
+            };
+            return found.ok_or_else(|| {
+                Refusal::new(
+                    RefusalKind::Invalid,
+                    "previous_unknown",
+                    format!(
+                        "What served {} before is not recorded. Name a revision.",
+                        service.name
+                    ),
+                )
+            });
+        }
+        if let Ok(arn) = RevisionArn::parse(text) {
+            return Ok(arn);
+        }
+        let revisions = self
+            .store()
+            .revision_list(&service.id)
+            .await
+            .map_err(store_refusal)?;
+        revisions.into_iter().map(|revision| revision.arn).find(|arn| arn.short() == text).ok_or_else(|| {
+            Refusal::new(
+                RefusalKind::Invalid,
+                "target_unknown",
+                format!("{text} is not a recorded revision of {}. Use its ARN, FAMILY:NUMBER, or previous.", service.name),
+            )
+        })
+    }
+
+    pub(super) async fn facts(
+        &self,
+        service: &Service,
+        history: &[DeploymentRecord],
+        target: &RevisionArn,
+    ) -> Result<PlanFacts, Refusal> {
+        let active = match history
+            .iter()
+            .find(|record| !record.standing.outcome.is_final())
+        {
+            Some(record) => {
+                let gates = self
+                    .store()
+                    .gate_list_by_deployment(&record.id)
+                    .await
+                    .map_err(store_refusal)?;
+                Some(views::active(record, &gates))
+            }
+            None => None,
+        };
+        let recorded = self
+            .store()
+            .revision_list(&service.id)
+            .await
+            .map_err(store_refusal)?;
+        let mut revision = recorded
+            .into_iter()
+            .find(|revision| &revision.arn == target);
+        if let (Some(revision), Some(cloud)) = (&mut revision, self.control.cloud(&service.region))
+        {
+            // Whether AWS would still run it is asked now; the recorded JSON stays what it was.
+            revision.status =
+                match tokio::time::timeout(PREFLIGHT_PATIENCE, cloud.revision(target)).await {
+                    Ok(Ok(Some(current))) => current.status,
+                    Ok(Ok(None)) => RevisionStatus::Inactive,
+                    Ok(Err(_)) | Err(_) => RevisionStatus::Unknown,
+                };
+        }
+        let own = history
+            .iter()
+            .filter(|record| {
+                record.target_revision.as_ref() == Some(target)
+                    && record.standing.outcome == Outcome::Succeeded
+            })
+            .find_map(|record| record.app_spec.clone());
+        let (app_spec, app_spec_is_its_own) = match own {
+            Some(text) => (Some(text), true),
+            None => {
+                let latest = history.iter().find_map(|record| record.app_spec.as_deref());
+                (
+                    latest.and_then(|text| appspec::with_task_definition(text, target).ok()),
+                    false,
+                )
+            }
+        };
+        Ok(PlanFacts {
+            service: service.clone(),
+            active,
+            target: revision,
+            target_arn: target.clone(),
+            app_spec,
+            app_spec_is_its_own,
+            was_rolled_back: history.iter().any(|record| {
+                record.target_revision.as_ref() == Some(target)
+                    && record.reading.rolls_back.is_none()
+                    && views::was_undone(record)
+            }),
+            past_seconds: history
+                .iter()
+                .filter_map(views::seconds_to_full_traffic)
+                .collect(),
+            firing_alarms: views::firing_alarms(history),
+        })
+    }
+
+    pub(super) async fn make_plan(
+        &self,
+        service: &Service,
+        history: &[DeploymentRecord],
+        target: &RevisionArn,
+    ) -> Result<(Plan, PlanFacts), Refusal> {
+        let facts = self.facts(service, history, target).await?;
+        let plan = plan::plan(&facts).map_err(|refused| {
+            let (kind, code) = match &refused {
+                plan::PlanRefused::UnknownRevision(_) => (RefusalKind::Invalid, "target_unknown"),
+                plan::PlanRefused::AlreadyServing(_) => (RefusalKind::Conflict, "already_serving"),
+                plan::PlanRefused::NoAppSpec => (RefusalKind::Conflict, "no_app_spec"),
+            };
+            Refusal::new(kind, code, refused.to_string())
+        })?;
+        Ok((plan, facts))
+    }
+
+    pub(super) async fn plan_view(
+        &self,
+        plan: &Plan,
+        facts: &PlanFacts,
+    ) -> Result<PlanView, Refusal> {
+        let from = match plan.kind {
+            OperationKind::Redeploy => facts.service.serving_revision.clone(),
+            OperationKind::RejectAtGate | OperationKind::StopInFlight => facts
+                .active
+                .as_ref()
+                .and_then(|active| active.target.clone()),
+        };
+        let difference = self.difference(from.as_ref(), Some(&plan.target)).await?;
+        Ok(views::plan(
+            plan,
+            &facts.past_seconds,
+            self.now(),
+            difference,
+        ))
+    }
+
+    pub(super) async fn commit_rollback(
+        &self,
+        actor: &Actor,
+        service: &Service,
+        plan: &Plan,
+        facts: &PlanFacts,
+        reason: &str,
+    ) -> Result<OperationRecord, Refusal> {
+        let now = self.now();
+        let id = OperationId::from_random((self.control.inner.random)());
+        let history = self.history(service).await?;
+        let undoes = match plan.kind {
+            OperationKind::Redeploy => history
+                .iter()
+                .find(|record| {
+                    record.standing.outcome == Outcome::Succeeded
+                        && record.target_revision == service.serving_revision
+                })
+                .map(|record| record.id.to_string()),
+            OperationKind::RejectAtGate | OperationKind::StopInFlight => None,
+        };
+        let call = OperationCall {
+            region: service.region.clone(),
+            deployment_aws_id: facts
+                .active
+                .as_ref()
+                .map(|active| active.aws_id.clone())
+                .filter(|_| plan.kind != OperationKind::Redeploy),
+            new: (plan.kind == OperationKind::Redeploy).then(|| NewDeploymentCall {
+                application: service.deployment_group.application.clone(),
+                group: service.deployment_group.group.clone(),
+                config_name: service.deployment_group.config_name.clone(),
+                description: operation::description(&id, reason),
+                app_spec: facts.app_spec.clone().unwrap_or_default(),
+            }),
+            undoes,
+        };
+        let mut record = OperationRecord {
+            id,
+            kind: plan.kind,
+            service_id: service.id.clone(),
+            deployment_id: plan.deployment.clone(),
+            target_revision: Some(plan.target.clone()),
+            actor: actor.name.clone(),
+            reason: reason.to_string(),
+            plan: json!(plan),
+            call: json!(call),
+            state: OperationState::Intended,
+            detail: None,
+            aws_id: call.deployment_aws_id.clone(),
+            created_at: now,
+            called_at: None,
+            attempts: 0,
+            generation: 1,
+        };
+        if plan.kind == OperationKind::Redeploy && self.redeploys_unseen(service).await? {
+            return Err(operation_in_progress());
+        }
+        let mut tx = self.store().begin().await.map_err(store_refusal)?;
+        if let (OperationKind::RejectAtGate, Some(gate_id)) = (plan.kind, &plan.gate) {
+            // The decision is the effect: the reconciler of verdicts delivers it.
+            record.state = OperationState::Submitted;
+            let mut gate = tx
+                .gate_fetch(gate_id)
+                .await
+                .map_err(store_refusal)?
+                .filter(|gate| gate.state == GateState::Open)
+                .ok_or_else(gate_closed)?;
+            let deployment = tx
+                .deployment_fetch(&gate.deployment_id)
+                .await
+                .map_err(store_refusal)?
+                .ok_or_else(|| Refusal::not_found("deployment", gate.deployment_id.as_str()))?;
+            let decision = self
+                .decision(
+                    actor,
+                    &gate,
+                    &deployment,
+                    Verdict::Reject,
+                    Some(reason.to_string()),
+                    now,
+                )
+                .await?;
+            gates::record_decision(&mut tx, &mut gate, &deployment, decision, 0)
+                .await
+                .map_err(step_refusal)?;
+        }
+        operations::record_intent(&mut tx, &record, plan.digest.clone(), now)
+            .await
+            .map_err(|error| match error {
+                crate::error::StepError::Store(switchback_store::StoreError::Conflict {
+                    ..
+                }) => operation_in_progress(),
+                other => step_refusal(other),
+            })?;
+        tx.commit().await.map_err(store_refusal)?;
+        self.control.inner.wake_acts.notify_one();
+        Ok(record)
+    }
+
+    /// Whether a redeployment was accepted by AWS that the watcher has not recorded yet.
+    pub(super) async fn redeploys_unseen(&self, service: &Service) -> Result<bool, Refusal> {
+        let operations = self
+            .store()
+            .operation_list_by_service(&service.id, 10)
+            .await
+            .map_err(store_refusal)?;
+        Ok(operations.iter().any(|operation| {
+            operation.kind == OperationKind::Redeploy
+                && operation.state == OperationState::Submitted
+                && operation.deployment_id.is_none()
+        }))
+    }
+
+    pub(super) async fn decision(
+        &self,
+        actor: &Actor,
+        gate: &GateRecord,
+        record: &DeploymentRecord,
+        verdict: Verdict,
+        reason: Option<String>,
+        at: Moment,
+    ) -> Result<DecisionRecord, Refusal> {
+        let basis = evidence::basis(record, &gate.wait, &gate.policy);
+        let latest = self.latest_minute(record).await?;
+        Ok(DecisionRecord {
+            gate_id: gate.id.clone(),
+            actor: actor.name.clone(),
+            verdict,
+            reason,
+            evidence_digest: basis.digest(),
+            evidence: evidence::frozen(record, &basis, &latest),
+            at,
+        })
+    }
+}

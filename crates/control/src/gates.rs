@@ -1,0 +1,829 @@
+//! Gates: hooks become gates, fuses burn out, verdicts are delivered.
+//!
+//! A verdict is committed before AWS is told. The delivery is found in the store by whoever looks next,
+//! so it survives the death of the process at any point. Telling AWS twice is harmless: the second
+//! answer to a hook is refused with LifecycleEventAlreadyCompletedException, and then the lifecycle
+//! shows what the first one did (aws.md §1.2).
+
+use crate::Control;
+use crate::error::StepError;
+use crate::error::store_refusal;
+use crate::evidence;
+use crate::watch;
+use serde_json::Value;
+use serde_json::json;
+use switchback_cloud::Cloud;
+use switchback_cloud::CloudError;
+use switchback_cloud::DeploymentReading;
+use switchback_cloud::WhatToDo;
+use switchback_contract::Refusal;
+use switchback_contract::RefusalKind;
+use switchback_domain::audit::AuditEntry;
+use switchback_domain::audit::AuditEvent;
+use switchback_domain::deployment::AwsStatus;
+use switchback_domain::deployment::StageStatus;
+use switchback_domain::gate;
+use switchback_domain::gate::Delivery;
+use switchback_domain::gate::DeliveryEvent;
+use switchback_domain::gate::GateEvent;
+use switchback_domain::gate::GateKind;
+use switchback_domain::gate::GateState;
+use switchback_domain::gate::Verdict;
+use switchback_domain::ids::GateId;
+use switchback_domain::moment::Moment;
+use switchback_store::StoreError;
+use switchback_store::Tx;
+use switchback_store::records::DeploymentRecord;
+use switchback_store::records::GateRecord;
+use switchback_store::records::HookRecord;
+
+/// A hook as the relay posts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookMessage {
+    /// `d-XXXXXXXXX`
+    pub deployment_aws_id: String,
+    /// What AWS must be answered with.
+    pub execution_id: String,
+}
+
+/// What became of a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookReceived {
+    /// The gate it opened, once it did.
+    pub gate: Option<String>,
+    /// `gate`, or `waiting` while AWS could not be asked about it yet.
+    pub state: String,
+}
+
+/// What AWS names the wait of a ready-wait gate by: a deployment has one.
+const READY_WAIT: &str = "ready-wait";
+
+/// The stage's name of a ready-wait gate.
+const READY_STAGE: &str = "Ready";
+
+/// How long a hook is kept waiting for its lifecycle event to show, in seconds: AWS's own five minutes to start.
+const HOOK_PATIENCE_SECONDS: i64 = 300;
+
+/// What failed is tried again no sooner than this, in seconds of real time.
+const PAUSE_AFTER_FAILURE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A change to a gate that following its deployment brought up.
+pub(crate) enum GateChange {
+    /// AWS no longer waits, without a verdict of ours.
+    Superseded(GateRecord),
+    /// What a decision is about has changed.
+    Evidence(GateRecord),
+    /// AWS shows how the wait ended.
+    Delivered(GateRecord, DeliveryEvent),
+    /// A ready-wait began.
+    Opened(GateRecord),
+}
+
+impl Control {
+    // ---- hooks ----------------------------------------------------------------------------------
+
+    pub(crate) async fn take_hook(
+        &self,
+        hook: HookMessage,
+        signature: &str,
+    ) -> Result<HookReceived, Refusal> {
+        let now = self.clock();
+        // While this request opens the gate, the reconciler of waiting hooks keeps its hands off.
+        let _claim = self.claim(&hook_claim(&hook.execution_id));
+        let mut tx = self.inner.store.begin().await.map_err(store_refusal)?;
+        if !tx
+            .signature_use(signature, now)
+            .await
+            .map_err(store_refusal)?
+        {
+            return Err(Refusal::new(
+                RefusalKind::Conflict,
+                "signature_repeated",
+                "This signature was used before. Sign every attempt anew.",
+            ));
+        }
+        let record = HookRecord {
+            deployment_aws_id: hook.deployment_aws_id.clone(),
+            execution_id: hook.execution_id.clone(),
+            received_at: now,
+            state: "waiting".to_string(),
+            detail: None,
+        };
+        tx.hook_insert(&record).await.map_err(store_refusal)?;
+        tx.commit().await.map_err(store_refusal)?;
+        match self.open_gate(&record).await {
+            Ok(Opened::Gate(gate)) => Ok(HookReceived {
+                gate: Some(gate.to_string()),
+                state: "gate".to_string(),
+            }),
+            Ok(Opened::NotYet) => Ok(HookReceived {
+                gate: None,
+                state: "waiting".to_string(),
+            }),
+            Ok(Opened::Refused(message)) => Err(Refusal::new(
+                RefusalKind::NotFound,
+                "deployment_unknown",
+                message,
+            )),
+            Err(error) => {
+                // The hook is kept; the reconciler opens the gate as soon as AWS and the database answer.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    deployment.aws_id = hook.deployment_aws_id,
+                    "a hook waits to become a gate"
+                );
+                Ok(HookReceived {
+                    gate: None,
+                    state: "waiting".to_string(),
+                })
+            }
+        }
+    }
+
+    /// Opens the gates of hooks that could not be opened when they came.
+    pub(crate) async fn open_waiting_gates(&self) {
+        let hooks = match self.inner.store.hook_list_waiting().await {
+            Ok(hooks) => hooks,
+            Err(error) => return log_store("waiting hooks could not be read", &error),
+        };
+        for hook in hooks {
+            let Some(claim) = self.claim(&hook_claim(&hook.execution_id)) else {
+                continue;
+            };
+            let control = self.clone();
+            tokio::spawn(async move {
+                let _claim = claim;
+                if let Err(error) = control.open_gate(&hook).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        deployment.aws_id = hook.deployment_aws_id,
+                        "a hook still waits to become a gate"
+                    );
+                    pause().await;
+                }
+            });
+        }
+    }
+
+    async fn open_gate(&self, hook: &HookRecord) -> Result<Opened, StepError> {
+        for cloud in &self.inner.clouds {
+            let readings = match cloud
+                .deployments(std::slice::from_ref(&hook.deployment_aws_id))
+                .await
+            {
+                Ok(readings) => readings,
+                Err(error) if error.is_missing() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(reading) = readings.first() {
+                return self.open_gate_in(&**cloud, hook, reading).await;
+            }
+        }
+        let message = format!(
+            "AWS knows no deployment {} in the watched regions.",
+            hook.deployment_aws_id
+        );
+        self.refuse_hook(hook, &message).await?;
+        Ok(Opened::Refused(message))
+    }
+
+    async fn open_gate_in(
+        &self,
+        cloud: &dyn Cloud,
+        hook: &HookRecord,
+        reading: &DeploymentReading,
+    ) -> Result<Opened, StepError> {
+        let account = cloud.account().await?;
+        let Some(record) = self.record_one(cloud, &account, reading).await? else {
+            let message = format!(
+                "Deployment {} is not of an ECS service that Switchback watches.",
+                hook.deployment_aws_id
+            );
+            self.refuse_hook(hook, &message).await?;
+            return Ok(Opened::Refused(message));
+        };
+        let id = GateId::derive(&record.id, &hook.execution_id);
+        if self.inner.store.gate_fetch(&id).await?.is_some() {
+            self.mark_hook(hook, "gate", None).await?;
+            return Ok(Opened::Gate(id));
+        }
+        let lifecycle = cloud.lifecycle(&hook.deployment_aws_id).await?;
+        let stage = lifecycle.stages.iter().find(|stage| {
+            gate::is_hook_event(&stage.name) && stage.status == StageStatus::InProgress
+        });
+        let now = cloud.now();
+        let Some(stage) = stage else {
+            let over = !matches!(
+                reading.reading.status,
+                AwsStatus::Running | AwsStatus::Ready
+            );
+            if over || now.millis_since(hook.received_at) > HOOK_PATIENCE_SECONDS * 1000 {
+                let message = format!(
+                    "Deployment {} does not wait at a hook (any more).",
+                    hook.deployment_aws_id
+                );
+                self.refuse_hook(hook, &message).await?;
+                return Ok(Opened::Refused(message));
+            }
+            return Ok(Opened::NotYet);
+        };
+        let wall_at = stage
+            .started_at
+            .unwrap_or(hook.received_at)
+            .plus_seconds(gate::CODEDEPLOY_HOOK_WALL_SECONDS);
+        let mut fresh = self
+            .inner
+            .store
+            .deployment_fetch(&record.id)
+            .await?
+            .unwrap_or(record);
+        fresh.reading.stages = lifecycle.stages.clone();
+        let policy = self.inner.policy;
+        let gate = GateRecord {
+            id: id.clone(),
+            deployment_id: fresh.id.clone(),
+            deployment_aws_id: fresh.aws_id.clone(),
+            kind: GateKind::CodedeployHook,
+            stage: stage.name.clone(),
+            wait: hook.execution_id.clone(),
+            state: GateState::Open,
+            policy,
+            opened_at: now,
+            expires_at: gate::fuse_end(&policy, now, wall_at),
+            wall_at,
+            closed_at: None,
+            evidence_digest: evidence::basis(&fresh, &hook.execution_id, &policy).digest(),
+            verdict: None,
+            delivery: None,
+            delivery_detail: None,
+            delivery_attempts: 0,
+            generation: 1,
+        };
+        let mut tx = self.inner.store.begin().await?;
+        insert_gate(&mut tx, &gate).await?;
+        tx.hook_update(&hook.deployment_aws_id, &hook.execution_id, "gate", None)
+            .await?;
+        tx.commit().await?;
+        // The watcher shows the phase "holding" at its next look; that should be now.
+        self.inner.wake_watch.notify_waiters();
+        Ok(Opened::Gate(id))
+    }
+
+    async fn refuse_hook(&self, hook: &HookRecord, message: &str) -> Result<(), StepError> {
+        self.mark_hook(hook, "refused", Some(message)).await
+    }
+
+    async fn mark_hook(
+        &self,
+        hook: &HookRecord,
+        state: &str,
+        detail: Option<&str>,
+    ) -> Result<(), StepError> {
+        let mut tx = self.inner.store.begin().await?;
+        tx.hook_update(&hook.deployment_aws_id, &hook.execution_id, state, detail)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    // ---- fuses ----------------------------------------------------------------------------------
+
+    /// Gives the policy's answer at every gate whose fuse has burned out.
+    pub(crate) async fn expire_gates(&self) {
+        let gates = match self.inner.store.gate_list_open().await {
+            Ok(gates) => gates,
+            Err(error) => return log_store("open gates could not be read", &error),
+        };
+        for gate in gates {
+            if let Err(error) = self.expire_gate(gate).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a fuse could not be looked at"
+                );
+            }
+        }
+    }
+
+    async fn expire_gate(&self, mut gate: GateRecord) -> Result<(), StepError> {
+        let Some(record) = self
+            .inner
+            .store
+            .deployment_fetch(&gate.deployment_id)
+            .await?
+        else {
+            return Ok(());
+        };
+        let Some(cloud) = self.cloud(&record.region) else {
+            return Ok(());
+        };
+        // Before AWS has answered once, the clock is the machine's and says nothing about the fuse.
+        if !self.has_looked(&record.region) || cloud.now() < gate.expires_at {
+            return Ok(());
+        }
+        let Ok(state) = gate::gate_after(gate.state, GateEvent::Expire) else {
+            return Ok(());
+        };
+        let now = cloud.now();
+        gate.state = state;
+        gate.closed_at = Some(now);
+        gate.verdict = Some(gate.policy.at_expiry);
+        gate.delivery = Some(Delivery::Recorded);
+        let mut tx = self.inner.store.begin().await?;
+        match tx.gate_update(&gate).await {
+            // Somebody decided at the same instant: theirs stands.
+            Err(StoreError::Conflict { .. }) => return Ok(()),
+            other => other?,
+        };
+        let answer = match gate.policy.at_expiry {
+            Verdict::Approve => "approves",
+            Verdict::Reject => "rejects",
+        };
+        let text = format!(
+            "Nobody decided at {} in time. The policy {answer}.",
+            gate.stage
+        );
+        watch::append(
+            &mut tx,
+            &gate.deployment_id,
+            now,
+            "gate",
+            text,
+            Some("switchback"),
+            gate_data(&gate),
+        )
+        .await?;
+        tx.audit_append(&watch::observed(
+            now,
+            AuditEvent::GateClosed {
+                gate: gate.id.clone(),
+                state,
+            },
+        ))
+        .await?;
+        tx.change_append("gate", gate.id.as_str(), Some(&gate.deployment_id), now)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    // ---- delivery -------------------------------------------------------------------------------
+
+    /// Tells AWS every verdict that it has not answered yet.
+    pub(crate) async fn deliver_verdicts(&self) {
+        let gates = match self.inner.store.gate_list_undelivered().await {
+            Ok(gates) => gates,
+            Err(error) => return log_store("undelivered verdicts could not be read", &error),
+        };
+        for gate in gates
+            .into_iter()
+            .filter(|gate| gate.delivery == Some(Delivery::Recorded))
+        {
+            let Some(claim) = self.claim(gate.id.as_str()) else {
+                continue;
+            };
+            let control = self.clone();
+            tokio::spawn(async move {
+                let _claim = claim;
+                if let Err(error) = control.deliver(gate).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a verdict is not delivered yet"
+                    );
+                    pause().await;
+                }
+            });
+        }
+    }
+
+    async fn deliver(&self, listed: GateRecord) -> Result<(), StepError> {
+        // The list may be older than what another activation has done since.
+        let Some(mut gate) = self.inner.store.gate_fetch(&listed.id).await? else {
+            return Ok(());
+        };
+        let (Some(verdict), Some(Delivery::Recorded)) = (gate.verdict, gate.delivery) else {
+            return Ok(());
+        };
+        let Some(record) = self
+            .inner
+            .store
+            .deployment_fetch(&gate.deployment_id)
+            .await?
+        else {
+            return Ok(());
+        };
+        let Some(cloud) = self.cloud(&record.region) else {
+            return Ok(());
+        };
+        if gate.delivery_attempts > 0
+            && let Some(event) = self.shown(&*cloud, &gate, &record).await?
+        {
+            return self.delivered(gate, event, None).await;
+        }
+        // Written before the call, so that a crash in between leads to a look before the next call.
+        gate.delivery_attempts += 1;
+        let mut tx = self.inner.store.begin().await?;
+        gate.generation = tx.gate_update(&gate).await?;
+        tx.commit().await?;
+        let answer = match (gate.kind, verdict) {
+            (GateKind::CodedeployHook | GateKind::EcsPause, _) => {
+                cloud
+                    .answer_hook(&gate.deployment_aws_id, &gate.wait, verdict)
+                    .await
+            }
+            (GateKind::CodedeployReadyWait, Verdict::Approve) => {
+                cloud.continue_deployment(&gate.deployment_aws_id).await
+            }
+            (GateKind::CodedeployReadyWait, Verdict::Reject) => {
+                cloud.stop_and_roll_back(&gate.deployment_aws_id).await
+            }
+        };
+        let result = match answer {
+            Ok(receipt) => {
+                let detail = receipt.request_id.map(|id| format!("AWS request {id}"));
+                self.delivered(gate, DeliveryEvent::Answered, detail).await
+            }
+            Err(error) if error.kind == WhatToDo::Never => {
+                let event = self
+                    .shown(&*cloud, &gate, &record)
+                    .await?
+                    .unwrap_or(DeliveryEvent::Refused);
+                self.delivered(gate, event, Some(error.to_string())).await
+            }
+            Err(error) => {
+                gate.delivery_detail = Some(error.to_string());
+                let mut tx = self.inner.store.begin().await?;
+                tx.gate_update(&gate).await?;
+                tx.change_append(
+                    "gate",
+                    gate.id.as_str(),
+                    Some(&gate.deployment_id),
+                    cloud.now(),
+                )
+                .await?;
+                tx.commit().await?;
+                return Err(error.into());
+            }
+        };
+        self.inner.wake_watch.notify_waiters();
+        result
+    }
+
+    /// What AWS shows about how the wait ended; `None` while it goes on.
+    async fn shown(
+        &self,
+        cloud: &dyn Cloud,
+        gate: &GateRecord,
+        record: &DeploymentRecord,
+    ) -> Result<Option<DeliveryEvent>, CloudError> {
+        let mut after = record.clone();
+        after.reading.stages = cloud.lifecycle(&gate.deployment_aws_id).await?.stages;
+        match cloud
+            .deployments(std::slice::from_ref(&gate.deployment_aws_id))
+            .await?
+            .first()
+        {
+            Some(reading) => after.reading.status = reading.reading.status,
+            None => after.reading.status = AwsStatus::Unknown,
+        }
+        Ok(delivery_event(gate, &after))
+    }
+
+    async fn delivered(
+        &self,
+        mut gate: GateRecord,
+        event: DeliveryEvent,
+        detail: Option<String>,
+    ) -> Result<(), StepError> {
+        let now = self.clock();
+        let mut tx = self.inner.store.begin().await?;
+        if move_delivery(&mut gate, event, detail) {
+            save_delivery(&mut tx, &gate, now).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    // ---- what following a deployment brings up --------------------------------------------------
+
+    /// What the new reading of a deployment means for its gates.
+    pub(crate) fn gate_changes(
+        &self,
+        cloud: &dyn Cloud,
+        record: &DeploymentRecord,
+        gates: &[GateRecord],
+    ) -> Vec<GateChange> {
+        let mut changes = Vec::new();
+        for gate in gates {
+            if gate.state == GateState::Open {
+                if !watch::still_waits(gate, record) {
+                    changes.push(GateChange::Superseded(gate.clone()));
+                } else {
+                    let digest = watch::evidence_digest(record, gate);
+                    if digest != gate.evidence_digest {
+                        changes.push(GateChange::Evidence(GateRecord {
+                            evidence_digest: digest,
+                            ..gate.clone()
+                        }));
+                    }
+                }
+            } else if gate.delivery == Some(Delivery::Sent)
+                && let Some(event) = delivery_event(gate, record)
+            {
+                changes.push(GateChange::Delivered(gate.clone(), event));
+            }
+        }
+        let waits = record.reading.status == AwsStatus::Ready;
+        if waits
+            && !gates
+                .iter()
+                .any(|gate| gate.kind == GateKind::CodedeployReadyWait)
+        {
+            changes.push(GateChange::Opened(self.ready_wait_gate(cloud, record)));
+        }
+        changes
+    }
+
+    fn ready_wait_gate(&self, cloud: &dyn Cloud, record: &DeploymentRecord) -> GateRecord {
+        let now = cloud.now();
+        // CodeDeploy does not tell when its wait ends; our own fuse is far shorter than its shortest useful wait.
+        let wall_at = now.plus_seconds(gate::CODEDEPLOY_HOOK_WALL_SECONDS);
+        let policy = self.inner.policy;
+        GateRecord {
+            id: GateId::derive(&record.id, READY_WAIT),
+            deployment_id: record.id.clone(),
+            deployment_aws_id: record.aws_id.clone(),
+            kind: GateKind::CodedeployReadyWait,
+            stage: READY_STAGE.to_string(),
+            wait: READY_WAIT.to_string(),
+            state: GateState::Open,
+            policy,
+            opened_at: now,
+            expires_at: gate::fuse_end(&policy, now, wall_at),
+            wall_at,
+            closed_at: None,
+            evidence_digest: evidence::basis(record, READY_WAIT, &policy).digest(),
+            verdict: None,
+            delivery: None,
+            delivery_detail: None,
+            delivery_attempts: 0,
+            generation: 1,
+        }
+    }
+
+    /// Writes the changes in the transaction of the deployment's own.
+    pub(crate) async fn save_gate_changes(
+        &self,
+        tx: &mut Tx,
+        record: &DeploymentRecord,
+        changes: Vec<GateChange>,
+        now: Moment,
+    ) -> Result<(), StepError> {
+        for change in changes {
+            match change {
+                GateChange::Evidence(gate) => {
+                    tx.gate_update(&gate).await?;
+                    tx.change_append("gate", gate.id.as_str(), Some(&record.id), now)
+                        .await?;
+                }
+                GateChange::Superseded(mut gate) => {
+                    let Ok(state) = gate::gate_after(gate.state, GateEvent::Supersede) else {
+                        continue;
+                    };
+                    gate.state = state;
+                    gate.closed_at = Some(now);
+                    tx.gate_update(&gate).await?;
+                    let text = format!("AWS no longer waits at {}; the gate is gone.", gate.stage);
+                    watch::append(tx, &record.id, now, "gate", text, None, gate_data(&gate))
+                        .await?;
+                    tx.audit_append(&watch::observed(
+                        now,
+                        AuditEvent::GateClosed {
+                            gate: gate.id.clone(),
+                            state,
+                        },
+                    ))
+                    .await?;
+                    tx.change_append("gate", gate.id.as_str(), Some(&record.id), now)
+                        .await?;
+                }
+                GateChange::Delivered(mut gate, event) => {
+                    if move_delivery(&mut gate, event, None) {
+                        save_delivery(tx, &gate, now).await?;
+                    }
+                }
+                GateChange::Opened(gate) => insert_gate(tx, &gate).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Opened {
+    Gate(GateId),
+    NotYet,
+    Refused(String),
+}
+
+async fn insert_gate(tx: &mut Tx, gate: &GateRecord) -> Result<(), StepError> {
+    if !tx.gate_insert(gate).await? {
+        return Ok(());
+    }
+    let text = format!(
+        "Gate opened at {}: waits until {} UTC.",
+        gate.stage,
+        gate.expires_at.clock_time()
+    );
+    watch::append(
+        tx,
+        &gate.deployment_id,
+        gate.opened_at,
+        "gate",
+        text,
+        Some("switchback"),
+        gate_data(gate),
+    )
+    .await?;
+    tx.audit_append(&watch::observed(
+        gate.opened_at,
+        AuditEvent::GateOpened {
+            gate: gate.id.clone(),
+            deployment: gate.deployment_id.clone(),
+            stage: gate.stage.clone(),
+            expires_at: gate.expires_at,
+        },
+    ))
+    .await?;
+    tx.change_append(
+        "gate",
+        gate.id.as_str(),
+        Some(&gate.deployment_id),
+        gate.opened_at,
+    )
+    .await?;
+    Ok(())
+}
+
+/// How the wait ended, as the reading shows it; `None` while it goes on.
+fn delivery_event(gate: &GateRecord, record: &DeploymentRecord) -> Option<DeliveryEvent> {
+    let verdict = gate.verdict?;
+    let ended = match gate.kind {
+        GateKind::CodedeployHook | GateKind::EcsPause => {
+            let stage = record
+                .reading
+                .stages
+                .iter()
+                .find(|stage| stage.name == gate.stage)?;
+            match stage.status {
+                StageStatus::Succeeded => Verdict::Approve,
+                StageStatus::Failed | StageStatus::Skipped => Verdict::Reject,
+                StageStatus::Pending | StageStatus::InProgress | StageStatus::Unknown => {
+                    return None;
+                }
+            }
+        }
+        GateKind::CodedeployReadyWait => match record.reading.status {
+            AwsStatus::Ready | AwsStatus::Unknown => return None,
+            AwsStatus::Running | AwsStatus::Succeeded => Verdict::Approve,
+            AwsStatus::Failed | AwsStatus::Stopped => Verdict::Reject,
+        },
+    };
+    Some(if ended == verdict {
+        DeliveryEvent::Shown
+    } else {
+        DeliveryEvent::Refused
+    })
+}
+
+fn move_delivery(gate: &mut GateRecord, event: DeliveryEvent, detail: Option<String>) -> bool {
+    let Some(after) = gate
+        .delivery
+        .and_then(|delivery| gate::delivery_after(delivery, event))
+    else {
+        return false;
+    };
+    gate.delivery = Some(after);
+    gate.delivery_detail = match (detail, event) {
+        (Some(detail), _) => Some(detail),
+        (None, DeliveryEvent::Refused) => {
+            Some("AWS shows that the wait ended another way.".to_string())
+        }
+        (None, DeliveryEvent::Answered | DeliveryEvent::Shown) => gate.delivery_detail.take(),
+    };
+    true
+}
+
+async fn save_delivery(tx: &mut Tx, gate: &GateRecord, now: Moment) -> Result<(), StepError> {
+    tx.gate_update(gate).await?;
+    let verdict = gate.verdict.map_or("verdict", |verdict| match verdict {
+        Verdict::Approve => "approval",
+        Verdict::Reject => "rejection",
+    });
+    let text = match gate.delivery {
+        Some(Delivery::Sent) => format!("The {verdict} was sent to AWS."),
+        Some(Delivery::Confirmed) => format!("AWS confirms the {verdict}."),
+        Some(Delivery::Failed) => format!(
+            "AWS did not take the {verdict}: {}",
+            gate.delivery_detail.as_deref().unwrap_or("no reason given")
+        ),
+        Some(Delivery::Recorded) | None => return Ok(()),
+    };
+    watch::append(
+        tx,
+        &gate.deployment_id,
+        now,
+        "delivery",
+        text,
+        Some("switchback"),
+        gate_data(gate),
+    )
+    .await?;
+    let delivery = gate.delivery.map_or("recorded", Delivery::word).to_string();
+    tx.audit_append(&watch::observed(
+        now,
+        AuditEvent::GateDelivery {
+            gate: gate.id.clone(),
+            delivery,
+            detail: gate.delivery_detail.clone(),
+        },
+    ))
+    .await?;
+    tx.change_append("gate", gate.id.as_str(), Some(&gate.deployment_id), now)
+        .await?;
+    Ok(())
+}
+
+/// Records one person's verdict in the caller's transaction. The gate must be open and its evidence as named.
+pub(crate) async fn record_decision(
+    tx: &mut Tx,
+    gate: &mut GateRecord,
+    record: &DeploymentRecord,
+    decision: switchback_store::records::DecisionRecord,
+    approvals_before: u32,
+) -> Result<(), StepError> {
+    let completes = decision.verdict == Verdict::Reject
+        || approvals_before + 1 >= gate.policy.required_approvals;
+    if completes {
+        let event = match decision.verdict {
+            Verdict::Approve => GateEvent::Approve,
+            Verdict::Reject => GateEvent::Reject,
+        };
+        if let Ok(state) = gate::gate_after(gate.state, event) {
+            gate.state = state;
+            gate.closed_at = Some(decision.at);
+            gate.verdict = Some(decision.verdict);
+            gate.delivery = Some(Delivery::Recorded);
+        }
+    }
+    tx.decision_insert(&decision).await?;
+    gate.generation = tx.gate_update(gate).await?;
+    let verb = match decision.verdict {
+        Verdict::Approve => "approved",
+        Verdict::Reject => "rejected",
+    };
+    let text = match &decision.reason {
+        Some(reason) => format!("{} {verb} at {}: “{reason}”", decision.actor, gate.stage),
+        None => format!("{} {verb} at {}.", decision.actor, gate.stage),
+    };
+    watch::append(
+        tx,
+        &record.id,
+        decision.at,
+        "decision",
+        text,
+        Some(&decision.actor),
+        gate_data(gate),
+    )
+    .await?;
+    tx.audit_append(&AuditEntry {
+        at: decision.at,
+        actor: decision.actor.clone(),
+        event: AuditEvent::GateDecided {
+            gate: gate.id.clone(),
+            verdict: decision.verdict,
+            state: gate.state,
+            evidence: decision.evidence_digest.clone(),
+        },
+        reason: decision.reason.clone(),
+    })
+    .await?;
+    tx.change_append("gate", gate.id.as_str(), Some(&record.id), decision.at)
+        .await?;
+    Ok(())
+}
+
+fn hook_claim(execution_id: &str) -> String {
+    format!("hook {execution_id}")
+}
+
+fn gate_data(gate: &GateRecord) -> Value {
+    json!({ "gate": gate.id, "state": gate.state })
+}
+
+fn log_store(what: &str, error: &StoreError) {
+    tracing::error!(error = error as &dyn std::error::Error, "{what}");
+}
+
+/// Holds a claim a little longer after a failure, so that a failing call is not made four times a second.
+pub(crate) async fn pause() {
+    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+}

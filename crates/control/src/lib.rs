@@ -1,0 +1,231 @@
+#![doc = include_str!("../README.md")]
+
+pub mod console;
+mod error;
+mod evidence;
+mod gates;
+mod operations;
+mod views;
+mod watch;
+
+use crate::watch::Looked;
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use switchback_cloud::Cloud;
+use switchback_contract::ConsoleHandle;
+use switchback_contract::Refusal;
+use switchback_domain::actor::Actor;
+use switchback_domain::gate::GatePolicy;
+use switchback_domain::moment::Moment;
+use switchback_store::Store;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::gates::HookMessage;
+pub use crate::gates::HookReceived;
+
+/// How often AWS is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct ControlSettings {
+    /// While a deployment is under way.
+    pub poll_active: Duration,
+    /// While nothing moves.
+    pub poll_idle: Duration,
+}
+
+/// How many times the idle interval passes between two full looks at all services and groups.
+const IDLE_INTERVALS_PER_FULL_LOOK: u32 = 10;
+
+/// How often fuses and unfinished work are looked at when nobody gives notice.
+const ACT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A source of moments.
+pub type MomentSource = Arc<dyn Fn() -> Moment + Send + Sync>;
+/// A source of eight random bytes.
+pub type RandomSource = Arc<dyn Fn() -> [u8; 8] + Send + Sync>;
+
+/// The work of Switchback. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    store: Store,
+    clouds: Vec<Arc<dyn Cloud>>,
+    settings: ControlSettings,
+    machine_clock: MomentSource,
+    random: RandomSource,
+    policy: GatePolicy,
+    wake_watch: Notify,
+    wake_acts: Notify,
+    /// Gates and operations whose call is being made by this process right now.
+    in_flight: Mutex<HashSet<String>>,
+    /// By region: the account number and how the last look went.
+    looked: Mutex<BTreeMap<String, Looked>>,
+}
+
+impl Control {
+    /// Wires the work together. Nothing happens before [`Control::run`].
+    pub fn new(
+        store: Store,
+        clouds: Vec<Arc<dyn Cloud>>,
+        settings: ControlSettings,
+        machine_clock: MomentSource,
+        random: RandomSource,
+    ) -> Control {
+        Control {
+            inner: Arc::new(Inner {
+                store,
+                clouds,
+                settings,
+                machine_clock,
+                random,
+                policy: GatePolicy::default(),
+                wake_watch: Notify::new(),
+                wake_acts: Notify::new(),
+                in_flight: Mutex::new(HashSet::new()),
+                looked: Mutex::new(BTreeMap::new()),
+            }),
+        }
+    }
+
+    /// What one actor may see and ask. `None` is somebody who is not signed in.
+    pub fn for_actor(&self, actor: Option<Actor>) -> ConsoleHandle {
+        Arc::new(console::Desk::new(self.clone(), actor))
+    }
+
+    /// Watches, delivers and carries out until `stop` is cancelled.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for index in 0..self.inner.clouds.len() {
+            let (control, stop) = (self.clone(), stop.clone());
+            tasks.spawn(async move { control.watch_until(index, stop).await });
+        }
+        let (control, stop) = (self.clone(), stop.clone());
+        tasks.spawn(async move { control.act_until(stop).await });
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Wakes the reconcilers now.
+    pub fn nudge(&self) {
+        self.inner.wake_watch.notify_waiters();
+        self.inner.wake_acts.notify_one();
+    }
+
+    /// The account's clock. With several regions, the first one's.
+    pub fn clock(&self) -> Moment {
+        match self.inner.clouds.first() {
+            Some(cloud) => cloud.now(),
+            None => (self.inner.machine_clock)(),
+        }
+    }
+
+    /// A hook whose signature was good. Holds that each signature is used once, and opens the gate.
+    pub async fn receive_hook(
+        &self,
+        hook: HookMessage,
+        signature: &str,
+    ) -> Result<HookReceived, Refusal> {
+        self.take_hook(hook, signature).await
+    }
+
+    /// How the watching goes: per region, when the last look ended well and what went wrong since.
+    pub fn looks(&self) -> Vec<(String, Option<Moment>, Option<String>)> {
+        lock(&self.inner.looked)
+            .iter()
+            .map(|(region, looked)| (region.clone(), looked.at, looked.trouble.clone()))
+            .collect()
+    }
+
+    pub(crate) fn cloud(&self, region: &str) -> Option<Arc<dyn Cloud>> {
+        self.inner
+            .clouds
+            .iter()
+            .find(|cloud| cloud.region() == region)
+            .cloned()
+    }
+
+    /// Whether AWS of that region was read at least once, so that its clock is the account's.
+    pub(crate) fn has_looked(&self, region: &str) -> bool {
+        lock(&self.inner.looked)
+            .get(region)
+            .is_some_and(|looked| looked.at.is_some())
+    }
+
+    /// Marks something as being worked on by this process; `None` when it already is.
+    pub(crate) fn claim(&self, what: &str) -> Option<Claim> {
+        lock(&self.inner.in_flight)
+            .insert(what.to_string())
+            .then(|| Claim {
+                inner: self.inner.clone(),
+                what: what.to_string(),
+            })
+    }
+
+    async fn watch_until(&self, index: usize, stop: CancellationToken) {
+        let Some(cloud) = self.inner.clouds.get(index).cloned() else {
+            return;
+        };
+        let between_full_looks = self.inner.settings.poll_idle * IDLE_INTERVALS_PER_FULL_LOOK;
+        let mut full_look_due = tokio::time::Instant::now();
+        loop {
+            let notice = self.inner.wake_watch.notified();
+            tokio::pin!(notice);
+            // From here on a notice is not missed, even while the look is still running.
+            notice.as_mut().enable();
+            let began = tokio::time::Instant::now();
+            let full = began >= full_look_due;
+            let moving = self.look(&*cloud, full).await;
+            if full {
+                full_look_due = began + between_full_looks;
+            }
+            let wait = if moving {
+                self.inner.settings.poll_active
+            } else {
+                self.inner.settings.poll_idle
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = notice => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn act_until(&self, stop: CancellationToken) {
+        loop {
+            self.expire_gates().await;
+            self.open_waiting_gates().await;
+            self.deliver_verdicts().await;
+            self.carry_out_operations().await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.inner.wake_acts.notified() => {}
+                () = tokio::time::sleep(ACT_INTERVAL) => {}
+            }
+        }
+    }
+}
+
+/// Something this process works on; given back when dropped.
+pub(crate) struct Claim {
+    inner: Arc<Inner>,
+    what: String,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.inner.in_flight).remove(&self.what);
+    }
+}
+
+/// A mutex is poisoned only if a holder panicked; what these guard is valid at every step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

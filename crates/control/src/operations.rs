@@ -1,0 +1,459 @@
+//! Operations: rollbacks that were asked for are carried out, exactly once or visibly unknown.
+//!
+//! The intent is committed with everything the call needs. Then: the state *calling* is committed, the
+//! call is made once without retries, its answer is committed. Whoever finds an operation in *calling*
+//! or *unknown* asks AWS before anything else: CreateDeployment has no idempotency token, but the
+//! description carries the operation's marker (aws.md §0.1). Only when AWS, after long enough, lists no
+//! such deployment is the call made again.
+
+use crate::Control;
+use crate::error::StepError;
+use crate::gates::pause;
+use crate::watch;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
+use switchback_cloud::Cloud;
+use switchback_cloud::CloudError;
+use switchback_cloud::NewDeployment;
+use switchback_cloud::WhatToDo;
+use switchback_domain::audit::AuditEntry;
+use switchback_domain::audit::AuditEvent;
+use switchback_domain::deployment::AwsStatus;
+use switchback_domain::deployment::Outcome;
+use switchback_domain::ids::DeploymentId;
+use switchback_domain::moment::Moment;
+use switchback_domain::operation;
+use switchback_domain::operation::OperationEvent;
+use switchback_domain::operation::OperationKind;
+use switchback_domain::operation::OperationState;
+use switchback_store::records::OperationRecord;
+
+/// What the call of an operation needs, fixed when the intent is committed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct OperationCall {
+    /// The region it goes to.
+    pub(crate) region: String,
+    /// The AWS id of the deployment that is stopped or rejected.
+    pub(crate) deployment_aws_id: Option<String>,
+    /// What is created.
+    pub(crate) new: Option<NewDeploymentCall>,
+    /// The deployment (our id) that is undone by it.
+    pub(crate) undoes: Option<String>,
+}
+
+/// The members of CreateDeployment, as they are sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NewDeploymentCall {
+    pub(crate) application: String,
+    pub(crate) group: String,
+    pub(crate) config_name: String,
+    pub(crate) description: String,
+    pub(crate) app_spec: String,
+}
+
+/// How far before the call AWS is asked for a deployment with the marker: clocks differ a little.
+const LOOK_BACK_SECONDS: i64 = 120;
+
+/// What AWS showed about a call whose answer is not known.
+enum Shown {
+    /// It had its effect: AWS's id.
+    Effect(String),
+    /// It had none.
+    NoEffect,
+    /// Too early to tell.
+    TooEarly,
+}
+
+impl Control {
+    /// Does what is due for every operation that has not ended.
+    pub(crate) async fn carry_out_operations(&self) {
+        let operations = match self.inner.store.operation_list_unfinished().await {
+            Ok(operations) => operations,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "unfinished operations could not be read"
+                );
+                return;
+            }
+        };
+        for operation in operations {
+            let Some(claim) = self.claim(operation.id.as_str()) else {
+                continue;
+            };
+            let control = self.clone();
+            tokio::spawn(async move {
+                let _claim = claim;
+                let id = operation.id.clone();
+                if let Err(error) = control.carry_out(operation).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, operation.id = %id, "an operation is not carried out yet");
+                    pause().await;
+                }
+            });
+        }
+    }
+
+    async fn carry_out(&self, listed: OperationRecord) -> Result<(), StepError> {
+        // The list may be older than what another activation has done since.
+        let Some(record) = self.inner.store.operation_fetch(&listed.id).await? else {
+            return Ok(());
+        };
+        let Ok(call) = serde_json::from_value::<OperationCall>(record.call.clone()) else {
+            tracing::error!(operation.id = %record.id, "an operation's call cannot be read; it is left for a person");
+            return Ok(());
+        };
+        let Some(cloud) = self.cloud(&call.region) else {
+            return Ok(());
+        };
+        match record.state {
+            OperationState::Intended => self.call(&*cloud, record, &call).await,
+            OperationState::Calling | OperationState::Unknown => {
+                self.look_for_effect(&*cloud, record, &call).await
+            }
+            OperationState::Submitted => self.look_for_end(record).await,
+            OperationState::Done | OperationState::Failed => Ok(()),
+        }
+    }
+
+    /// Makes the call, once.
+    async fn call(
+        &self,
+        cloud: &dyn Cloud,
+        mut record: OperationRecord,
+        call: &OperationCall,
+    ) -> Result<(), StepError> {
+        record.called_at = Some(cloud.now());
+        record.attempts += 1;
+        self.moved(&mut record, OperationEvent::Call, None).await?;
+        let answer = self.send(cloud, &record, call).await;
+        match answer {
+            Ok((aws_id, request_id)) => {
+                record.aws_id = Some(aws_id.clone());
+                let detail = match request_id {
+                    Some(request) => format!("{aws_id}, AWS request {request}"),
+                    None => aws_id,
+                };
+                self.moved(&mut record, OperationEvent::Accepted, Some(detail))
+                    .await?;
+            }
+            Err(error) => match error.kind {
+                // AWS throttled or was not reached: nothing happened, and the next activation calls again.
+                WhatToDo::Retry => {
+                    self.moved(&mut record, OperationEvent::Absent, Some(error.to_string()))
+                        .await?;
+                    return Err(error.into());
+                }
+                WhatToDo::Unknown => {
+                    self.moved(&mut record, OperationEvent::Lost, Some(error.to_string()))
+                        .await?;
+                }
+                WhatToDo::Never => match self.refused_effect(cloud, &record, call).await? {
+                    Some(aws_id) => {
+                        record.aws_id = Some(aws_id.clone());
+                        self.moved(&mut record, OperationEvent::Accepted, Some(aws_id))
+                            .await?;
+                    }
+                    None => {
+                        let detail = format!("AWS refused: {error}. Nothing was changed.");
+                        self.moved(&mut record, OperationEvent::Refused, Some(detail))
+                            .await?;
+                    }
+                },
+            },
+        }
+        self.inner.wake_watch.notify_waiters();
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        cloud: &dyn Cloud,
+        record: &OperationRecord,
+        call: &OperationCall,
+    ) -> Result<(String, Option<String>), CloudError> {
+        match (record.kind, &call.new, &call.deployment_aws_id) {
+            (OperationKind::Redeploy, Some(new), _) => {
+                let new = NewDeployment {
+                    application: new.application.clone(),
+                    group: new.group.clone(),
+                    config_name: new.config_name.clone(),
+                    description: new.description.clone(),
+                    app_spec: new.app_spec.clone(),
+                };
+                cloud
+                    .create_deployment(&new)
+                    .await
+                    .map(|(aws_id, receipt)| (aws_id, receipt.request_id))
+            }
+            (OperationKind::StopInFlight | OperationKind::RejectAtGate, _, Some(aws_id)) => cloud
+                .stop_and_roll_back(aws_id)
+                .await
+                .map(|receipt| (aws_id.clone(), receipt.request_id)),
+            (OperationKind::Redeploy, None, _)
+            | (OperationKind::StopInFlight | OperationKind::RejectAtGate, _, None) => {
+                Err(CloudError {
+                    operation: record.kind.word().to_string(),
+                    kind: WhatToDo::Never,
+                    code: "Malformed".to_string(),
+                    message: "The recorded intent lacks what its call needs.".to_string(),
+                    request_id: None,
+                })
+            }
+        }
+    }
+
+    /// A refusal may come from our own earlier call having had its effect: "already has an active deployment",
+    /// "already completed". AWS is asked before the operation is called failed.
+    async fn refused_effect(
+        &self,
+        cloud: &dyn Cloud,
+        record: &OperationRecord,
+        call: &OperationCall,
+    ) -> Result<Option<String>, StepError> {
+        match self.shown_effect(cloud, record, call).await? {
+            Shown::Effect(aws_id) => Ok(Some(aws_id)),
+            Shown::NoEffect | Shown::TooEarly => Ok(None),
+        }
+    }
+
+    /// Asks AWS whether a call whose answer is not known had its effect.
+    async fn look_for_effect(
+        &self,
+        cloud: &dyn Cloud,
+        mut record: OperationRecord,
+        call: &OperationCall,
+    ) -> Result<(), StepError> {
+        match self.shown_effect(cloud, &record, call).await? {
+            Shown::Effect(aws_id) => {
+                record.aws_id = Some(aws_id.clone());
+                self.moved(&mut record, OperationEvent::Found, Some(aws_id))
+                    .await
+            }
+            Shown::NoEffect => {
+                self.moved(
+                    &mut record,
+                    OperationEvent::Absent,
+                    Some("AWS shows no effect of the first call.".to_string()),
+                )
+                .await
+            }
+            Shown::TooEarly => {
+                pause().await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn shown_effect(
+        &self,
+        cloud: &dyn Cloud,
+        record: &OperationRecord,
+        call: &OperationCall,
+    ) -> Result<Shown, StepError> {
+        let called_at = record.called_at.unwrap_or(record.created_at);
+        let found = match (record.kind, &call.new, &call.deployment_aws_id) {
+            (OperationKind::Redeploy, Some(new), _) => {
+                let since = called_at.plus_seconds(-LOOK_BACK_SECONDS);
+                let ids = cloud
+                    .deployment_ids(Some((&new.application, &new.group)), Some(since))
+                    .await?;
+                cloud
+                    .deployments(&ids)
+                    .await?
+                    .into_iter()
+                    .find_map(|reading| {
+                        let (marked, _) = operation::marker(reading.description.as_deref()?)?;
+                        (marked == record.id).then_some(reading.aws_id)
+                    })
+            }
+            (_, _, Some(aws_id)) => {
+                let readings = cloud.deployments(std::slice::from_ref(aws_id)).await?;
+                readings
+                    .first()
+                    .filter(|reading| {
+                        matches!(
+                            reading.reading.status,
+                            AwsStatus::Stopped | AwsStatus::Failed
+                        )
+                    })
+                    .map(|reading| reading.aws_id.clone())
+            }
+            (_, _, None) => None,
+        };
+        Ok(match found {
+            Some(aws_id) => Shown::Effect(aws_id),
+            None if cloud.now().millis_since(called_at)
+                >= operation::LISTING_GRACE_SECONDS * 1000 =>
+            {
+                Shown::NoEffect
+            }
+            None => Shown::TooEarly,
+        })
+    }
+
+    /// Ends an operation when the deployment it began, stopped or rejected has ended.
+    async fn look_for_end(&self, mut record: OperationRecord) -> Result<(), StepError> {
+        let deployment = match (&record.deployment_id, &record.aws_id) {
+            (Some(id), _) if record.kind != OperationKind::Redeploy => {
+                self.inner.store.deployment_fetch(id).await?
+            }
+            (_, Some(aws_id)) => self.inner.store.deployment_find(aws_id).await?,
+            (_, None) => None,
+        };
+        let Some(deployment) = deployment else {
+            pause().await;
+            return Ok(());
+        };
+        let good = match record.kind {
+            OperationKind::Redeploy => Outcome::Succeeded,
+            OperationKind::StopInFlight | OperationKind::RejectAtGate => Outcome::RolledBack,
+        };
+        let outcome = deployment.standing.outcome;
+        if record.kind == OperationKind::Redeploy && record.deployment_id.is_none() {
+            record.deployment_id = Some(deployment.id.clone());
+            let mut tx = self.inner.store.begin().await?;
+            record.generation = tx.operation_update(&record).await?;
+            tx.commit().await?;
+        }
+        if outcome == good {
+            self.moved(&mut record, OperationEvent::Finished, None)
+                .await
+        } else if outcome.is_final() {
+            let detail = format!(
+                "The deployment {} ended as {}.",
+                deployment.aws_id,
+                outcome.word()
+            );
+            self.moved(&mut record, OperationEvent::Broken, Some(detail))
+                .await
+        } else {
+            pause().await;
+            Ok(())
+        }
+    }
+
+    /// Moves an operation and writes it with its audit entry. A lost race is an error; the next activation sees the winner's state.
+    async fn moved(
+        &self,
+        record: &mut OperationRecord,
+        event: OperationEvent,
+        detail: Option<String>,
+    ) -> Result<(), StepError> {
+        let state = match operation::operation_after(record.state, event) {
+            Ok(state) => state,
+            Err(refused) => {
+                tracing::error!(operation.id = %record.id, %refused, "an operation was to move where it cannot");
+                return Ok(());
+            }
+        };
+        let now = self.clock();
+        record.state = state;
+        if detail.is_some() {
+            record.detail = detail.clone();
+        }
+        let mut tx = self.inner.store.begin().await?;
+        record.generation = tx.operation_update(record).await?;
+        tx.audit_append(&watch::observed(
+            now,
+            AuditEvent::OperationMoved {
+                operation: record.id.clone(),
+                state,
+                detail,
+            },
+        ))
+        .await?;
+        if let Some(deployment) = &record.deployment_id {
+            let text = moved_words(record);
+            watch::append(
+                &mut tx,
+                deployment,
+                now,
+                "operation",
+                text,
+                Some("switchback"),
+                json!({ "operation": record.id, "state": state }),
+            )
+            .await?;
+        }
+        tx.change_append(
+            "operation",
+            record.id.as_str(),
+            record.deployment_id.as_ref(),
+            now,
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn moved_words(record: &OperationRecord) -> String {
+    let what = match record.kind {
+        OperationKind::RejectAtGate => "The rejection",
+        OperationKind::StopInFlight => "The stop with rollback",
+        OperationKind::Redeploy => "The redeployment",
+    };
+    let how = match record.state {
+        OperationState::Intended => "is recorded and waits to be sent",
+        OperationState::Calling => "is being sent to AWS",
+        OperationState::Submitted => "was accepted by AWS",
+        OperationState::Done => "is done",
+        OperationState::Failed => "failed",
+        OperationState::Unknown => {
+            "was sent, but not confirmed. Do not repeat it; AWS is being asked"
+        }
+    };
+    match (&record.detail, record.state) {
+        (Some(detail), OperationState::Failed | OperationState::Unknown) => {
+            format!("{what} {how}: {detail}")
+        }
+        _ => format!("{what} {how}."),
+    }
+}
+
+/// The intent's own entries: the operation, its audit entry and a line on the deployment it acts on.
+pub(crate) async fn record_intent(
+    tx: &mut switchback_store::Tx,
+    record: &OperationRecord,
+    plan: switchback_domain::digest::Digest,
+    now: Moment,
+) -> Result<(), StepError> {
+    tx.operation_insert(record).await?;
+    tx.audit_append(&AuditEntry {
+        at: now,
+        actor: record.actor.clone(),
+        event: AuditEvent::OperationIntended {
+            operation: record.id.clone(),
+            kind: record.kind,
+            service: record.service_id.clone(),
+            target_revision: record.target_revision.clone(),
+            plan,
+        },
+        reason: Some(record.reason.clone()),
+    })
+    .await?;
+    let on: Option<&DeploymentId> = record.deployment_id.as_ref();
+    if let Some(deployment) = on {
+        let verb = match record.kind {
+            OperationKind::RejectAtGate => "asked to reject and roll back",
+            OperationKind::StopInFlight => "asked to stop and roll back",
+            OperationKind::Redeploy => "asked to redeploy",
+        };
+        let text = format!("{} {verb}: “{}”", record.actor, record.reason);
+        watch::append(
+            tx,
+            deployment,
+            now,
+            "operation",
+            text,
+            Some(&record.actor),
+            Value::Null,
+        )
+        .await?;
+    }
+    tx.change_append("operation", record.id.as_str(), on, now)
+        .await?;
+    Ok(())
+}

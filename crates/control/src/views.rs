@@ -1,0 +1,453 @@
+//! Records as views: what the contract promises, from what the store keeps.
+
+use crate::evidence;
+use crate::watch::percent;
+use serde_json::Value;
+use switchback_contract::AlarmView;
+use switchback_contract::AuditView;
+use switchback_contract::DecisionView;
+use switchback_contract::DeploymentView;
+use switchback_contract::GateView;
+use switchback_contract::ImageView;
+use switchback_contract::OperationView;
+use switchback_contract::PlanView;
+use switchback_contract::Proof;
+use switchback_contract::RevisionView;
+use switchback_contract::ServedView;
+use switchback_contract::ServiceView;
+use switchback_contract::TimelineEntry;
+use switchback_contract::WeightStep;
+use switchback_domain::deployment::Outcome;
+use switchback_domain::deployment::StageStatus;
+use switchback_domain::diff::Difference;
+use switchback_domain::gate::GateKind;
+use switchback_domain::gate::GateState;
+use switchback_domain::gate::Verdict;
+use switchback_domain::moment::Moment;
+use switchback_domain::plan::ActiveDeployment;
+use switchback_domain::plan::Plan;
+use switchback_domain::plan::expectation_words;
+use switchback_domain::plan::hook_answer;
+use switchback_domain::plan::rejection_consequences;
+use switchback_domain::revision::Revision;
+use switchback_domain::revision::RevisionArn;
+use switchback_domain::revision::RevisionStatus;
+use switchback_domain::service::Service;
+use switchback_domain::strategy::traffic_words;
+use switchback_store::records::AuditRecord;
+use switchback_store::records::DecisionRecord;
+use switchback_store::records::DeploymentRecord;
+use switchback_store::records::GateRecord;
+use switchback_store::records::OperationRecord;
+use switchback_store::records::ServedRecord;
+use switchback_store::records::TimelineRecord;
+
+pub(crate) fn deployment(record: &DeploymentRecord) -> DeploymentView {
+    DeploymentView {
+        id: record.id.to_string(),
+        aws_id: record.aws_id.clone(),
+        service: record.service_name.clone(),
+        service_id: record.service_id.to_string(),
+        cluster: record.cluster.clone(),
+        account: record.account.clone(),
+        region: record.region.clone(),
+        controller: record.controller.clone(),
+        strategy: record.strategy.clone(),
+        previous_revision: record
+            .previous_revision
+            .as_ref()
+            .map(RevisionArn::to_string),
+        previous_revision_from: record
+            .previous_evidence
+            .map(|evidence| evidence.word().to_string()),
+        target_revision: record.target_revision.as_ref().map(RevisionArn::to_string),
+        phase: record.standing.phase,
+        outcome: record.standing.outcome,
+        outcome_cause: record.standing.cause,
+        outcome_detail: record.outcome_detail.clone(),
+        initiator: record.initiator.clone(),
+        reason: record.reason.clone(),
+        started_at: record.started_at,
+        ended_at: record.ended_at,
+        rollback_of: record.rollback_of.as_ref().map(ToString::to_string),
+        rolled_back_by: record.rolled_back_by.as_ref().map(ToString::to_string),
+        share_new: record.share_new_permille.map(|share| share as f64 / 1000.0),
+    }
+}
+
+/// What is needed of a deployment to plan about it.
+pub(crate) fn active(record: &DeploymentRecord, gates: &[GateRecord]) -> ActiveDeployment {
+    ActiveDeployment {
+        id: record.id.clone(),
+        aws_id: record.aws_id.clone(),
+        previous: record.previous_revision.clone(),
+        target: record.target_revision.clone(),
+        open_gate: gates
+            .iter()
+            .find(|gate| gate.state == GateState::Open && gate.kind == GateKind::CodedeployHook)
+            .map(|gate| (gate.id.clone(), gate.wait.clone())),
+        is_rollback: record.reading.rolls_back.is_some(),
+    }
+}
+
+pub(crate) fn gate(
+    gate: &GateRecord,
+    record: &DeploymentRecord,
+    service: &Service,
+    decisions: &[DecisionRecord],
+    may_not_decide: Option<String>,
+) -> GateView {
+    let short = |arn: &Option<RevisionArn>, other: &str| {
+        arn.as_ref()
+            .map_or(other.to_string(), |arn| arn.short().to_string())
+    };
+    let new = short(&record.target_revision, "the new revision");
+    let old = short(&record.previous_revision, "what served before");
+    let on_reject = match gate.kind {
+        GateKind::CodedeployReadyWait => vec![
+            "Switchback stops the deployment and CodeDeploy rolls it back.".to_string(),
+            format!("Production traffic stays on {old}; the tasks of {new} are removed."),
+        ],
+        GateKind::CodedeployHook | GateKind::EcsPause => {
+            rejection_consequences(service, &old, &active(record, &[]))
+        }
+    };
+    let answer = match gate.policy.at_expiry {
+        Verdict::Reject => "rejects",
+        Verdict::Approve => "approves",
+    };
+    let call = |verdict| match gate.kind {
+        GateKind::CodedeployHook => Some(hook_answer(
+            service,
+            &gate.deployment_aws_id,
+            &gate.wait,
+            verdict,
+        )),
+        GateKind::CodedeployReadyWait | GateKind::EcsPause => None,
+    };
+    GateView {
+        id: gate.id.to_string(),
+        deployment_id: gate.deployment_id.to_string(),
+        kind: gate.kind,
+        stage: gate.stage.clone(),
+        state: gate.state,
+        opened_at: gate.opened_at,
+        expires_at: gate.expires_at,
+        wall_at: gate.wall_at,
+        at_expiry: gate.policy.at_expiry,
+        evidence_digest: gate.evidence_digest.to_string(),
+        decisions: decisions
+            .iter()
+            .map(|decision| DecisionView {
+                actor: decision.actor.clone(),
+                verdict: decision.verdict,
+                reason: decision.reason.clone(),
+                at: decision.at,
+            })
+            .collect(),
+        delivery: gate.delivery,
+        delivery_detail: gate.delivery_detail.clone(),
+        required_approvals: gate.policy.required_approvals,
+        deployment: deployment(record),
+        on_approve: approval_words(gate, record, &new, &old),
+        on_reject,
+        on_nothing: format!(
+            "At {} UTC Switchback {answer} by policy. Without Switchback, CodeDeploy fails the deployment at {} UTC.",
+            gate.expires_at.clock_time(),
+            gate.wall_at.clock_time()
+        ),
+        approve_call: call(Verdict::Approve),
+        reject_call: call(Verdict::Reject),
+        may_not_decide,
+    }
+}
+
+fn approval_words(
+    gate: &GateRecord,
+    record: &DeploymentRecord,
+    new: &str,
+    old: &str,
+) -> Vec<String> {
+    let traffic = || traffic_words(&record.strategy, new);
+    match gate.stage.as_str() {
+        "BeforeInstall" => vec![format!("Tasks of {new} start. No traffic moves yet.")],
+        "AfterInstall" => vec![
+            format!("{new} becomes reachable by the test listener, if there is one."),
+            traffic(),
+        ],
+        "AfterAllowTestTraffic" | "BeforeAllowTraffic" | "Ready" => vec![traffic()],
+        "AfterAllowTraffic" => vec![format!(
+            "The deployment goes on to its termination wait; then the tasks of {old} are removed."
+        )],
+        other => vec![format!("The deployment goes on after {other}.")],
+    }
+}
+
+pub(crate) fn operation(record: &OperationRecord) -> OperationView {
+    OperationView {
+        id: record.id.to_string(),
+        kind: record.kind,
+        service_id: record.service_id.to_string(),
+        target: record.target_revision.as_ref().map(RevisionArn::to_string),
+        state: record.state,
+        detail: record.detail.clone(),
+        actor: record.actor.clone(),
+        reason: record.reason.clone(),
+        created_at: record.created_at,
+        deployment_id: record.deployment_id.as_ref().map(ToString::to_string),
+    }
+}
+
+pub(crate) fn timeline(record: TimelineRecord) -> TimelineEntry {
+    TimelineEntry {
+        at: record.at,
+        kind: record.kind,
+        text: record.text,
+        by: record.by,
+    }
+}
+
+/// The share of traffic over time, from the timeline's weight lines.
+pub(crate) fn weights(record: &DeploymentRecord, lines: &[TimelineRecord]) -> Vec<WeightStep> {
+    let mut steps = vec![WeightStep {
+        at: record.started_at,
+        share_new: 0.0,
+    }];
+    // A rollback deployment begins with what the undone one had reached, which its first line tells.
+    steps.extend(
+        lines
+            .iter()
+            .filter(|line| line.kind == "weights")
+            .filter_map(|line| {
+                let share = line.data["share_new_permille"].as_i64()?;
+                Some(WeightStep {
+                    at: line.at,
+                    share_new: share as f64 / 1000.0,
+                })
+            }),
+    );
+    steps
+}
+
+/// The alarms as last read, each with its states since the deployment began.
+pub(crate) fn alarms(record: &DeploymentRecord, lines: &[TimelineRecord]) -> Vec<AlarmView> {
+    record
+        .alarms
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|alarm| {
+            let name = alarm["name"].as_str().unwrap_or_default().to_string();
+            let history = lines
+                .iter()
+                .filter(|line| line.kind == "alarm" && line.data["name"] == alarm["name"])
+                .filter_map(|line| Some((line.at, line.data["state"].as_str()?.to_string())))
+                .collect();
+            AlarmView {
+                name,
+                state: alarm["state"]
+                    .as_str()
+                    .unwrap_or("INSUFFICIENT_DATA")
+                    .to_string(),
+                since: alarm["since"]
+                    .as_str()
+                    .and_then(|text| Moment::parse(text).ok()),
+                threshold: alarm["threshold"].as_f64(),
+                history,
+            }
+        })
+        .collect()
+}
+
+pub(crate) fn audit(record: AuditRecord) -> AuditView {
+    AuditView {
+        sequence: record.sequence,
+        at: record.entry.at,
+        actor: record.entry.actor,
+        event: record.entry.event.word().to_string(),
+        subject: record.entry.event.subject(),
+        reason: record.entry.reason,
+        detail: serde_json::to_value(&record.entry.event).unwrap_or(Value::Null),
+        hash: record.hash.to_string(),
+    }
+}
+
+pub(crate) fn plan(
+    plan: &Plan,
+    past_seconds: &[i64],
+    made_at: Moment,
+    difference: Option<Difference>,
+) -> PlanView {
+    let basis = match plan.kind {
+        switchback_domain::operation::OperationKind::Redeploy => expectation_words(past_seconds),
+        switchback_domain::operation::OperationKind::RejectAtGate
+        | switchback_domain::operation::OperationKind::StopInFlight => {
+            "The old tasks still run; AWS was seen to put weights back within half a minute."
+                .to_string()
+        }
+    };
+    PlanView {
+        digest: plan.digest.to_string(),
+        kind: plan.kind,
+        target: plan.target.to_string(),
+        preflight: plan.preflight.clone(),
+        calls: plan.calls.clone(),
+        consequences: plan.consequences.clone(),
+        expected_seconds: plan.expected_seconds,
+        expected_basis: basis,
+        may_run: plan.may_run(),
+        made_at,
+        difference,
+    }
+}
+
+/// Everything about a service's revisions that the views need.
+pub(crate) struct RevisionFacts<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) served: &'a [ServedRecord],
+    /// The service's deployments, newest first.
+    pub(crate) deployments: &'a [DeploymentRecord],
+}
+
+pub(crate) fn revision(revision: &Revision, facts: &RevisionFacts<'_>) -> RevisionView {
+    let served: Vec<ServedView> = facts
+        .served
+        .iter()
+        .filter(|served| served.revision == revision.arn && served.share_permille > 0)
+        .map(|served| ServedView {
+            from: served.from,
+            to: served.to,
+            share: served.share_permille as f64 / 1000.0,
+        })
+        .collect();
+    let of_it: Vec<&DeploymentRecord> = facts
+        .deployments
+        .iter()
+        .filter(|record| {
+            record.target_revision.as_ref() == Some(&revision.arn)
+                && record.reading.rolls_back.is_none()
+        })
+        .collect();
+    let undone = of_it.iter().any(|record| was_undone(record));
+    let took_all = served.iter().any(|served| served.share >= 1.0);
+    let proof = match (undone, took_all) {
+        (true, _) => Proof::KnownBad,
+        (false, true) => Proof::KnownGood,
+        (false, false) => Proof::NotProven,
+    };
+    let serving = facts.service.serving_revision.as_ref() == Some(&revision.arn);
+    let in_progress = facts
+        .deployments
+        .iter()
+        .any(|record| record.standing.outcome == Outcome::InProgress);
+    let cannot_be_chosen = match revision.status {
+        RevisionStatus::Inactive | RevisionStatus::DeleteInProgress => {
+            Some("It is INACTIVE: AWS would refuse to deploy it.".to_string())
+        }
+        RevisionStatus::Active | RevisionStatus::Unknown if serving && !in_progress => {
+            Some("It serves now.".to_string())
+        }
+        RevisionStatus::Active | RevisionStatus::Unknown => None,
+    };
+    RevisionView {
+        arn: revision.arn.to_string(),
+        family: revision.arn.family().to_string(),
+        number: revision.arn.number(),
+        images: revision
+            .images()
+            .into_iter()
+            .map(|image| ImageView {
+                container: image.container,
+                image: image.image,
+                digest: image.digest,
+            })
+            .collect(),
+        status: revision.status.word().to_string(),
+        registered_at: revision.registered_at,
+        registered_by: revision.registered_by.clone(),
+        served,
+        verdicts: of_it.iter().map(|record| verdict_words(record)).collect(),
+        proof,
+        serving,
+        cannot_be_chosen,
+    }
+}
+
+/// Whether the deployment was undone, by AWS at once or by somebody later.
+pub(crate) fn was_undone(record: &DeploymentRecord) -> bool {
+    record.standing.outcome == Outcome::RolledBack || record.rolled_back_by.is_some()
+}
+
+fn verdict_words(record: &DeploymentRecord) -> String {
+    let mut words = record.standing.outcome.word().replace('_', " ");
+    if record.standing.outcome == Outcome::Succeeded && record.rolled_back_by.is_some() {
+        words.push_str(", later rolled back");
+    }
+    match (record.standing.cause, &record.outcome_detail) {
+        (Some(switchback_domain::deployment::OutcomeCause::Alarm), Some(detail)) => {
+            words.push_str(&format!(": alarm {detail}"))
+        }
+        (Some(cause), _) => words.push_str(&format!(": {}", cause.word().replace('_', " "))),
+        (None, _) => {}
+    }
+    if record.standing.outcome == Outcome::InProgress
+        && let Some(share) = record.share_new_permille
+    {
+        words.push_str(&format!(", {} % of traffic", percent(share)));
+    }
+    words
+}
+
+pub(crate) fn service(
+    service: &Service,
+    active: Option<&DeploymentRecord>,
+    last: Option<&DeploymentRecord>,
+    known_good_count: i64,
+) -> ServiceView {
+    ServiceView {
+        id: service.id.to_string(),
+        name: service.name.clone(),
+        arn: service.arn.clone(),
+        cluster: service.cluster.clone(),
+        account: service.account.clone(),
+        region: service.region.clone(),
+        controller: service.controller.word().to_string(),
+        strategy: service.deployment_group.config_name.clone(),
+        serving_revision: service
+            .serving_revision
+            .as_ref()
+            .map(RevisionArn::to_string),
+        serving_since: service.serving_since,
+        desired_count: service.desired_count,
+        running_count: service.running_count,
+        observed_at: service.observed_at,
+        active_deployment: active.map(deployment),
+        last_deployment: last.map(deployment),
+        known_good_count,
+        application: service.deployment_group.application.clone(),
+        group: service.deployment_group.group.clone(),
+        alarms: service.deployment_group.alarms.clone(),
+    }
+}
+
+/// Seconds from a deployment's start until all traffic was on its target; `None` unless it succeeded.
+pub(crate) fn seconds_to_full_traffic(record: &DeploymentRecord) -> Option<i64> {
+    if record.standing.outcome != Outcome::Succeeded || record.reading.rolls_back.is_some() {
+        return None;
+    }
+    let shifted = record
+        .reading
+        .stages
+        .iter()
+        .find(|stage| stage.name == "AllowTraffic" && stage.status == StageStatus::Succeeded)?;
+    Some(shifted.ended_at?.millis_since(record.started_at) / 1000)
+}
+
+/// The alarms that fire now, by the service's latest deployment.
+pub(crate) fn firing_alarms(deployments: &[DeploymentRecord]) -> Vec<String> {
+    deployments
+        .iter()
+        .find(|record| record.standing.outcome == Outcome::InProgress)
+        .map(|record| evidence::firing(&record.alarms))
+        .unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+//! What happened between two readings, as lines of the timeline.
+
+use serde_json::Value;
+use serde_json::json;
+use switchback_domain::deployment::Outcome;
+use switchback_domain::deployment::StageStatus;
+use switchback_domain::moment::Moment;
+use switchback_domain::revision::RevisionArn;
+use switchback_store::records::DeploymentRecord;
+
+/// A line of the timeline before it is written.
+pub(crate) struct Line {
+    pub(crate) at: Moment,
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
+    pub(crate) by: Option<&'static str>,
+    pub(crate) data: Value,
+}
+
+/// What happened between two readings, as lines of the timeline.
+pub(crate) fn differences(
+    before: &DeploymentRecord,
+    after: &DeploymentRecord,
+    now: Moment,
+) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for stage in &after.reading.stages {
+        let earlier = before
+            .reading
+            .stages
+            .iter()
+            .find(|other| other.name == stage.name)
+            .map(|other| other.status);
+        if earlier == Some(stage.status) {
+            continue;
+        }
+        let (at, verb) = match stage.status {
+            StageStatus::InProgress => (stage.started_at, "began"),
+            StageStatus::Succeeded => (stage.ended_at, "succeeded"),
+            StageStatus::Failed => (stage.ended_at, "failed"),
+            StageStatus::Skipped | StageStatus::Pending | StageStatus::Unknown => continue,
+        };
+        let message = stage
+            .message
+            .as_deref()
+            .filter(|text| !text.is_empty() && stage.status == StageStatus::Failed);
+        let text = match message {
+            Some(message) => format!("{} {verb}: {message}", stage.name),
+            None => format!("{} {verb}.", stage.name),
+        };
+        lines.push(Line {
+            at: at.unwrap_or(now),
+            kind: "stage",
+            text,
+            by: Some("CodeDeploy"),
+            data: json!({ "stage": stage.name, "status": stage.status }),
+        });
+    }
+    if before.share_new_permille != after.share_new_permille
+        && let Some(share) = after.share_new_permille
+    {
+        let revision = after
+            .target_revision
+            .as_ref()
+            .map_or("the new revision", RevisionArn::short);
+        // The first sight of a deployment that carries nothing yet is not news.
+        if before.share_new_permille.is_some() || share > 0 {
+            lines.push(Line {
+                at: now,
+                kind: "weights",
+                text: format!("{} % of production traffic on {revision}.", percent(share)),
+                by: Some("CodeDeploy"),
+                data: json!({ "share_new_permille": share }),
+            });
+        }
+    }
+    for alarm in after.alarms.as_array().into_iter().flatten() {
+        let (name, state) = (
+            alarm["name"].as_str().unwrap_or("?"),
+            alarm["state"].as_str().unwrap_or("?"),
+        );
+        let earlier = before
+            .alarms
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|other| other["name"] == alarm["name"]);
+        if earlier.is_some_and(|other| other["state"] == alarm["state"]) {
+            continue;
+        }
+        let since = alarm["since"]
+            .as_str()
+            .and_then(|text| Moment::parse(text).ok())
+            .unwrap_or(now);
+        lines.push(Line {
+            at: since.max(after.started_at),
+            kind: "alarm",
+            text: format!("Alarm {name} is {state}."),
+            by: Some("CloudWatch"),
+            data: json!({ "name": name, "state": state }),
+        });
+    }
+    if !before.standing.outcome.is_final() && after.standing.outcome.is_final() {
+        let word = match after.standing.outcome {
+            Outcome::Succeeded => "Succeeded",
+            Outcome::Failed => "Failed",
+            Outcome::Stopped => "Stopped",
+            Outcome::RolledBack => "Rolled back",
+            Outcome::RollbackFailed => "Rollback failed",
+            Outcome::Superseded => "Superseded",
+            Outcome::InProgress | Outcome::Unknown => "Unknown",
+        };
+        let text = match &after.outcome_detail {
+            Some(detail) => format!("{word}: {detail}"),
+            None => format!("{word}."),
+        };
+        lines.push(Line {
+            at: after.ended_at.unwrap_or(now),
+            kind: "ended",
+            text,
+            by: Some("CodeDeploy"),
+            data: Value::Null,
+        });
+    }
+    lines.sort_by_key(|line| line.at);
+    lines
+}
+
+/// Thousandths as per cent, without a needless decimal.
+pub(crate) fn percent(permille: i64) -> String {
+    if permille % 10 == 0 {
+        (permille / 10).to_string()
+    } else {
+        format!("{}.{}", permille / 10, permille % 10)
+    }
+}

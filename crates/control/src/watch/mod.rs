@@ -1,0 +1,288 @@
+//! Watching: reads AWS and records what it shows. Changes nothing in AWS.
+//!
+//! One look is: follow what is under way, find what is new, follow that too. Following comes first so
+//! that a new deployment is recorded when the ones before it are already known to have ended.
+//! Every few idle looks, and at the first, all services and groups are read again.
+
+mod follow;
+mod lines;
+mod record;
+
+use crate::Control;
+use crate::error::StepError;
+use crate::evidence;
+use crate::lock;
+pub(crate) use crate::watch::lines::percent;
+use serde_json::Value;
+use switchback_cloud::Cloud;
+use switchback_cloud::ServiceReading;
+use switchback_cloud::TaskSetReading;
+use switchback_domain::actor::Actor;
+use switchback_domain::audit::AuditEntry;
+use switchback_domain::audit::AuditEvent;
+use switchback_domain::deployment::AwsStatus;
+use switchback_domain::deployment::Outcome;
+use switchback_domain::deployment::StageStatus;
+use switchback_domain::ids::DeploymentId;
+use switchback_domain::ids::ServiceId;
+use switchback_domain::moment::Moment;
+use switchback_domain::revision::RevisionArn;
+use switchback_domain::service::Controller;
+use switchback_domain::service::Service;
+use switchback_store::Tx;
+use switchback_store::records::DeploymentRecord;
+use switchback_store::records::TimelineRecord;
+
+/// How the last look at a region went.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Looked {
+    /// The account number, once AWS told.
+    pub(crate) account: Option<String>,
+    /// When the last look ended well (the account's clock).
+    pub(crate) at: Option<Moment>,
+    /// What went wrong since.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Control {
+    /// One look at one region. Says whether anything is under way.
+    pub(crate) async fn look(&self, cloud: &dyn Cloud, full: bool) -> bool {
+        let result = self.look_once(cloud, full).await;
+        let mut looked = lock(&self.inner.looked);
+        let looked = looked.entry(cloud.region().to_string()).or_default();
+        match result {
+            Ok(moving) => {
+                looked.at = Some(cloud.now());
+                looked.trouble = None;
+                moving
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    aws.region = cloud.region(),
+                    "a look at AWS failed"
+                );
+                looked.trouble = Some(error.words());
+                // Something may be moving; it is looked at again soon.
+                true
+            }
+        }
+    }
+
+    async fn account_of(&self, cloud: &dyn Cloud) -> Result<String, StepError> {
+        let known = lock(&self.inner.looked)
+            .get(cloud.region())
+            .and_then(|looked| looked.account.clone());
+        if let Some(account) = known {
+            return Ok(account);
+        }
+        let account = cloud.account().await?;
+        lock(&self.inner.looked)
+            .entry(cloud.region().to_string())
+            .or_default()
+            .account = Some(account.clone());
+        Ok(account)
+    }
+
+    async fn look_once(&self, cloud: &dyn Cloud, full: bool) -> Result<bool, StepError> {
+        let account = self.account_of(cloud).await?;
+        self.follow_active(cloud).await?;
+        if full {
+            self.read_services(cloud, &account).await?;
+        }
+        let recorded = self.record_new(cloud, &account).await?;
+        if recorded > 0 {
+            self.follow_active(cloud).await?;
+        }
+        self.finish_metrics(cloud).await?;
+        let active = self.inner.store.deployment_list_active().await?;
+        Ok(active.iter().any(|record| {
+            record.region == cloud.region() && record.standing.outcome == Outcome::InProgress
+        }))
+    }
+
+    // ---- services -------------------------------------------------------------------------------
+
+    /// Reads all services and groups and records them.
+    pub(super) async fn read_services(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+    ) -> Result<(), StepError> {
+        for reading in cloud.services().await? {
+            self.save_service(cloud, account, &reading).await?;
+        }
+        Ok(())
+    }
+
+    async fn save_service(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        reading: &ServiceReading,
+    ) -> Result<Service, StepError> {
+        let now = cloud.now();
+        let id = ServiceId::derive(&reading.arn);
+        let before = self.inner.store.service_fetch(&id).await?;
+        let serving = primary(&reading.task_sets);
+        let serving_since = match &before {
+            Some(before) if before.serving_revision == serving => before.serving_since,
+            _ => Some(now),
+        };
+        let service = Service {
+            id: id.clone(),
+            name: reading.name.clone(),
+            arn: reading.arn.clone(),
+            cluster: reading.cluster.clone(),
+            account: account.to_string(),
+            region: cloud.region().to_string(),
+            controller: Controller::Codedeploy,
+            deployment_group: reading.deployment_group.clone(),
+            serving_revision: serving.clone(),
+            serving_since,
+            desired_count: reading.desired_count,
+            running_count: reading.running_count,
+            observed_at: now,
+            generation: before.as_ref().map_or(1, |before| before.generation),
+        };
+        let same = before.as_ref().is_some_and(|before| {
+            let observed_now = Service {
+                observed_at: service.observed_at,
+                ..before.clone()
+            };
+            observed_now == service
+        });
+        if same {
+            return Ok(service);
+        }
+        let revision = match &serving {
+            Some(arn) if self.inner.store.revision_fetch(arn).await?.is_none() => {
+                cloud.revision(arn).await?
+            }
+            _ => None,
+        };
+        let mut tx = self.inner.store.begin().await?;
+        let new = tx.service_upsert(&service).await?;
+        if let Some(revision) = &revision {
+            tx.revision_upsert(Some(&id), revision).await?;
+        }
+        if new {
+            tx.audit_append(&observed(
+                now,
+                AuditEvent::ServiceDiscovered {
+                    service: id.clone(),
+                    arn: service.arn.clone(),
+                },
+            ))
+            .await?;
+        }
+        if let Some(arn) = &serving
+            && before
+                .as_ref()
+                .is_none_or(|before| before.serving_revision != serving)
+        {
+            tx.served_record(&id, arn, now, 1000).await?;
+        }
+        tx.change_append("service", id.as_str(), None, now).await?;
+        tx.commit().await?;
+        Ok(service)
+    }
+
+    /// Reads one service's task sets again and records what serves.
+    pub(super) async fn refresh_service(
+        &self,
+        cloud: &dyn Cloud,
+        service: &Service,
+    ) -> Result<Service, StepError> {
+        let Some((task_sets, desired_count, running_count)) =
+            cloud.service(&service.cluster, &service.name).await?
+        else {
+            return Ok(service.clone());
+        };
+        let reading = ServiceReading {
+            name: service.name.clone(),
+            arn: service.arn.clone(),
+            cluster: service.cluster.clone(),
+            deployment_group: service.deployment_group.clone(),
+            task_sets,
+            desired_count,
+            running_count,
+        };
+        self.save_service(cloud, &service.account, &reading).await
+    }
+}
+
+/// Whether AWS still waits at the gate.
+pub(crate) fn still_waits(
+    gate: &switchback_store::records::GateRecord,
+    record: &DeploymentRecord,
+) -> bool {
+    use switchback_domain::gate::GateKind;
+    match gate.kind {
+        GateKind::CodedeployReadyWait => record.reading.status == AwsStatus::Ready,
+        GateKind::CodedeployHook | GateKind::EcsPause => {
+            record.reading.status == AwsStatus::Running
+                && record.reading.stages.iter().any(|stage| {
+                    stage.name == gate.stage && stage.status == StageStatus::InProgress
+                })
+        }
+    }
+}
+
+fn primary(task_sets: &[TaskSetReading]) -> Option<RevisionArn> {
+    task_sets
+        .iter()
+        .find(|set| set.task_set.primary)
+        .map(|set| set.task_set.revision.clone())
+}
+
+/// An audit entry about something Switchback saw.
+pub(crate) fn observed(at: Moment, event: AuditEvent) -> AuditEntry {
+    AuditEntry {
+        at,
+        actor: Actor::switchback().name,
+        event,
+        reason: None,
+    }
+}
+
+/// `None` when AWS says that there is no such thing; other errors stay errors.
+pub(crate) fn readable<T>(
+    result: Result<T, switchback_cloud::CloudError>,
+) -> Result<Option<T>, StepError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Appends one line to a deployment's timeline.
+pub(crate) async fn append(
+    tx: &mut Tx,
+    deployment: &DeploymentId,
+    at: Moment,
+    kind: &str,
+    text: String,
+    by: Option<&str>,
+    data: Value,
+) -> Result<(), StepError> {
+    tx.timeline_append(&TimelineRecord {
+        deployment_id: deployment.clone(),
+        at,
+        kind: kind.to_string(),
+        text,
+        by: by.map(str::to_string),
+        data,
+    })
+    .await?;
+    Ok(())
+}
+
+/// The evidence digest that a decision at this gate must name now.
+pub(crate) fn evidence_digest(
+    record: &DeploymentRecord,
+    gate: &switchback_store::records::GateRecord,
+) -> switchback_domain::digest::Digest {
+    evidence::basis(record, &gate.wait, &gate.policy).digest()
+}
