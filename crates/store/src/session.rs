@@ -56,7 +56,7 @@ impl SessionStore {
         Ok(deleted)
     }
 
-    async fn write(&self, record: &Record, tail: &str) -> session_store::Result<bool> {
+    async fn insert(&self, record: &Record) -> session_store::Result<bool> {
         let data = serde_json::to_string(&record.data)
             .map_err(|error| session_store::Error::Encode(error.to_string()))?;
         let columns = Columns::new()
@@ -70,7 +70,7 @@ impl SessionStore {
                     tx.connection(),
                     "saving a session",
                     "insert into sessions",
-                    tail,
+                    "on conflict (id) do nothing",
                 )
                 .await?;
             tx.commit().await?;
@@ -103,7 +103,7 @@ impl SessionStore {
 impl tower_sessions_core::SessionStore for SessionStore {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         for _ in 0..CREATE_ATTEMPTS {
-            if self.write(record, "on conflict (id) do nothing").await? {
+            if self.insert(record).await? {
                 return Ok(());
             }
             record.id = Id::default();
@@ -113,10 +113,22 @@ impl tower_sessions_core::SessionStore for SessionStore {
         ))
     }
 
+    /// Only an existing session is saved: one that was deleted meanwhile (a sign-out) stays deleted.
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let tail =
-            "on conflict (id) do update set data = excluded.data, expires_at = excluded.expires_at";
-        self.write(record, tail).await.map(drop)
+        let data = serde_json::to_string(&record.data)
+            .map_err(|error| session_store::Error::Encode(error.to_string()))?;
+        let saved = async {
+            let mut tx = self.store.begin().await?;
+            sqlx::query("update sessions set data = $2, expires_at = $3 where id = $1")
+                .bind(record.id.to_string())
+                .bind(data)
+                .bind(moment(record.expiry_date).millis())
+                .execute(tx.connection())
+                .await
+                .doing("saving a session")?;
+            tx.commit().await
+        };
+        saved.await.map_err(backend)
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {

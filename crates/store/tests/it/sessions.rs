@@ -50,6 +50,10 @@ async fn sessions_live_until_they_expire() {
         sessions.delete(&thief.id).await.unwrap();
         assert_eq!(sessions.load(&thief.id).await.unwrap(), None);
 
+        // A request that renews a session while somebody signs out of it does not bring it back.
+        sessions.save(&thief).await.unwrap();
+        assert_eq!(sessions.load(&thief.id).await.unwrap(), None);
+
         now.store(at(10).millis(), Ordering::Relaxed);
         assert_eq!(
             sessions.load(&one.id).await.unwrap(),

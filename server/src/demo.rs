@@ -1,0 +1,428 @@
+//! `switchback demo` and `switchback aws-sim`: a simulated account, with or without the desk before it.
+//!
+//! The demo writes to the database only what an administrator would: users and a token. Everything
+//! else on its pages was observed in the simulated account, as it would be in a real one.
+
+use crate::config::Config;
+use crate::people;
+use crate::people::NewToken;
+use crate::people::NewUser;
+use crate::run;
+use crate::run::Start;
+use crate::run::fill_random;
+use crate::run::machine_clock;
+use crate::run::write_ready_file;
+use crate::site::Site;
+use anyhow::Context;
+use anyhow::bail;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use switchback_aws::AwsAccount;
+use switchback_aws::AwsSettings;
+use switchback_aws_sim::door;
+use switchback_control::ControlSettings;
+use switchback_domain::actor::Role;
+use switchback_store::Store;
+use tokio::net::TcpListener;
+
+/// How often the demo's account is read while nothing moves, unless `SWITCHBACK_POLL_IDLE_MS` says otherwise.
+const POLL_IDLE: Duration = Duration::from_secs(1);
+
+/// The path at which hooks arrive.
+const HOOKS: &str = "/api/v1/hooks/codedeploy";
+
+/// How a demo is to run.
+pub struct DemoOptions {
+    /// Where the desk listens.
+    pub listen: SocketAddr,
+    /// Where the account listens.
+    pub aws_listen: SocketAddr,
+    /// Where everything is kept; a fresh temporary folder when not given.
+    pub data: Option<PathBuf>,
+    /// Simulated seconds each second.
+    pub speed: f64,
+    /// Every random choice of the account comes from it.
+    pub seed: u64,
+    /// Whether the account starts with nothing in it.
+    pub empty: bool,
+    /// Written once everything answers.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// How a simulated account is to run by itself.
+pub struct AwsSimOptions {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Simulated seconds each second.
+    pub speed: f64,
+    /// Every random choice comes from it.
+    pub seed: u64,
+    /// Whether it starts with nothing in it.
+    pub empty: bool,
+    /// The complete URL that hooks are posted to.
+    pub relay_url: Option<String>,
+    /// The secret they are signed with.
+    pub relay_secret: Option<String>,
+    /// Written once it answers.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Who the demo's users are. Kept in the data folder, so that a second start can show them again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct People {
+    users: Vec<Person>,
+    api_token: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Person {
+    username: String,
+    password: String,
+    roles: Vec<Role>,
+}
+
+/// Runs the demo until it is told to end.
+pub async fn demo(
+    options: DemoOptions,
+    variables: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let config = demo_config(variables)?;
+    let site = Site::load(&run::site_folder(config.server.site.clone())?)?;
+    let data = DataFolder::prepare(options.data.as_deref())?;
+
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("could not listen on {} (--listen)", options.listen))?;
+    let address = run::reachable(
+        listener
+            .local_addr()
+            .context("could not read the listening address")?,
+    );
+    let relay_secret = hex::encode(random::<32>());
+    let account = door::serve(door::Options {
+        listen: options.aws_listen,
+        speed: options.speed,
+        seed: options.seed,
+        empty: options.empty,
+        relay_url: Some(format!("http://{address}{HOOKS}")),
+        relay_secret: Some(relay_secret.clone()),
+        start_ms: machine_clock()().millis(),
+    })
+    .await
+    .context("could not start the simulated account (--aws-listen)")?;
+    let aws_endpoint = format!("http://{}", run::reachable(account.address));
+
+    let store = Store::open(&format!(
+        "sqlite:{}",
+        data.folder.join("switchback.db").display()
+    ))
+    .await
+    .context("could not open the demo's database")?;
+    let people = people(&store, &data.folder).await?;
+    let cloud = AwsAccount::connect(AwsSettings {
+        region: Some(account.region.to_string()),
+        endpoint_url: Some(aws_endpoint.clone()),
+        credentials: Some(("demo".to_string(), "demo".to_string())),
+        machine_clock: machine_clock(),
+    })
+    .await;
+    let running = run::start(Start {
+        listener,
+        public_url: None,
+        site,
+        store,
+        clouds: vec![Arc::new(cloud)],
+        polling: ControlSettings {
+            poll_active: config.polling.active,
+            poll_idle: config.polling.idle,
+        },
+        relay_secret: Some(SecretString::from(relay_secret)),
+    })?;
+    tokio::select! {
+        () = running.until_ready() => {
+            if let Some(file) = &options.ready_file {
+                write_ready_file(file, &json!({
+                    "url": running.url,
+                    "aws_endpoint": aws_endpoint,
+                    "region": account.region,
+                    "users": people.users,
+                    "api_token": people.api_token,
+                }))?;
+            }
+            eprint!("{}", welcome(&running.url, &aws_endpoint, account.region, options.speed, &data, &people));
+            run::until_told().await?;
+        }
+        told = run::until_told() => told?,
+    }
+    eprintln!("Ending.");
+    let ended = running.shutdown().await;
+    account.shutdown().await;
+    data.clear();
+    ended
+}
+
+/// Runs a simulated account until it is told to end.
+pub async fn aws_sim(options: AwsSimOptions) -> anyhow::Result<()> {
+    let account = door::serve(door::Options {
+        listen: options.listen,
+        speed: options.speed,
+        seed: options.seed,
+        empty: options.empty,
+        relay_url: options.relay_url,
+        relay_secret: options.relay_secret,
+        start_ms: machine_clock()().millis(),
+    })
+    .await?;
+    let endpoint = format!("http://{}", run::reachable(account.address));
+    if let Some(file) = &options.ready_file {
+        let ready = json!({ "url": endpoint, "aws_endpoint": endpoint, "region": account.region });
+        write_ready_file(file, &ready)?;
+    }
+    eprintln!("The simulated account answers. To use it:");
+    eprintln!(
+        "  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={}",
+        account.region
+    );
+    eprintln!("  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo");
+    run::until_told().await?;
+    eprintln!("Ending.");
+    account.shutdown().await;
+    Ok(())
+}
+
+/// The variables that mean something to the demo: how often to read, and where the pages are.
+fn demo_config(variables: &BTreeMap<String, String>) -> anyhow::Result<Config> {
+    let names = [
+        "SWITCHBACK_POLL_ACTIVE_MS",
+        "SWITCHBACK_POLL_IDLE_MS",
+        "SWITCHBACK_SITE",
+    ];
+    let given: BTreeMap<String, String> = names
+        .iter()
+        .filter_map(|name| Some((name.to_string(), variables.get(*name)?.clone())))
+        .collect();
+    let mut config = Config::read("", &given)?;
+    if given
+        .get("SWITCHBACK_POLL_IDLE_MS")
+        .is_none_or(String::is_empty)
+    {
+        config.polling.idle = POLL_IDLE;
+    }
+    Ok(config)
+}
+
+/// Where the demo keeps its database.
+struct DataFolder {
+    folder: PathBuf,
+    is_ours: bool,
+}
+
+impl DataFolder {
+    fn prepare(given: Option<&Path>) -> anyhow::Result<DataFolder> {
+        let (folder, is_ours) = match given {
+            Some(folder) => (folder.to_path_buf(), false),
+            None => {
+                let name = format!("switchback-demo-{}", hex::encode(random::<6>()));
+                (std::env::temp_dir().join(name), true)
+            }
+        };
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&folder)
+            .with_context(|| format!("could not make {}", folder.display()))?;
+        Ok(DataFolder { folder, is_ours })
+    }
+
+    /// Removes a temporary folder; one that was named stays.
+    fn clear(&self) {
+        if self.is_ours
+            && let Err(error) = std::fs::remove_dir_all(&self.folder)
+        {
+            eprintln!("could not remove {}: {error}", self.folder.display());
+        }
+    }
+}
+
+async fn people(store: &Store, folder: &Path) -> anyhow::Result<People> {
+    let file = folder.join("demo.json");
+    let people = match std::fs::read(&file) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is not a demo's list of users", file.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if store.user_count().await? > 0 {
+                bail!(
+                    "{} has users of somebody else; give the demo a folder of its own (--data)",
+                    folder.display()
+                );
+            }
+            let people = new_people();
+            let text = format!("{:#}\n", json!(people));
+            run::write_private(&file, text.as_bytes())
+                .with_context(|| format!("could not write {}", file.display()))?;
+            people
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("could not read {}", file.display()));
+        }
+    };
+    let users: Vec<NewUser> = people
+        .users
+        .iter()
+        .map(|person: &Person| NewUser {
+            username: person.username.clone(),
+            password: SecretString::from(person.password.clone()),
+            roles: person.roles.clone(),
+        })
+        .collect();
+    let token = NewToken {
+        name: "demo".to_string(),
+        text: SecretString::from(people.api_token.clone()),
+        roles: vec![Role::Admin],
+    };
+    people::create_first(store, &users, &[token], machine_clock()(), &fill_random)
+        .await
+        .context("could not make the demo's users")?;
+    Ok(people)
+}
+
+fn new_people() -> People {
+    let person = |username: &str, roles: &[Role]| Person {
+        username: username.to_string(),
+        password: readable_password(random::<12>()),
+        roles: roles.to_vec(),
+    };
+    People {
+        users: vec![
+            person("dana", &[Role::Approver, Role::Operator]),
+            person("otto", &[Role::Operator]),
+            person("vera", &[Role::Viewer]),
+            person("adam", &[Role::Admin]),
+        ],
+        api_token: format!("sb_{}", hex::encode(random::<24>())),
+    }
+}
+
+/// `kaduri-bonefu-…`: twelve syllables of 75, about 74 bits, easy to type.
+fn readable_password(bytes: [u8; 12]) -> String {
+    const CONSONANTS: [char; 15] = [
+        'b', 'd', 'f', 'g', 'h', 'k', 'l', 'm', 'n', 'p', 'r', 's', 't', 'v', 'z',
+    ];
+    const VOWELS: [char; 5] = ['a', 'e', 'i', 'o', 'u'];
+    let mut password = String::new();
+    for (index, byte) in bytes.into_iter().enumerate() {
+        if index > 0 && index % 3 == 0 {
+            password.push('-');
+        }
+        let byte = usize::from(byte);
+        password.extend([CONSONANTS[byte % 15], VOWELS[byte / 15 % 5]]);
+    }
+    password
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill_random(&mut bytes);
+    bytes
+}
+
+fn welcome(
+    url: &str,
+    aws: &str,
+    region: &str,
+    speed: f64,
+    data: &DataFolder,
+    people: &People,
+) -> String {
+    let mut text = String::new();
+    let kept = if data.is_ours {
+        "removed at the end"
+    } else {
+        "kept"
+    };
+    // Writing into a String does not fail.
+    let _ = writeln!(text, "\n  Switchback       {url}");
+    let _ = writeln!(
+        text,
+        "  Simulated AWS    {aws}  ({region}, {speed} simulated seconds each second)"
+    );
+    let _ = writeln!(
+        text,
+        "  Data             {}  ({kept})\n",
+        data.folder.display()
+    );
+    let _ = writeln!(text, "  {:<8}  {:<27}  roles", "user", "password");
+    for person in &people.users {
+        let roles: Vec<&str> = person.roles.iter().map(|role| role.word()).collect();
+        let _ = writeln!(
+            text,
+            "  {:<8}  {:<27}  {}",
+            person.username,
+            person.password,
+            roles.join(", ")
+        );
+    }
+    let _ = writeln!(text, "\n  API token        {}  (admin)", people.api_token);
+    let _ = writeln!(text, "  Ctrl-C ends it.\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_can_be_read_out() {
+        assert_eq!(
+            readable_password([0, 1, 2, 15, 16, 17, 74, 75, 76, 254, 255, 14]),
+            "badafa-bedefe-zubada-zebiza"
+        );
+    }
+
+    #[test]
+    fn the_demo_reads_often_unless_told_otherwise() {
+        let idle = |pairs: &[(&str, &str)]| {
+            let variables = pairs
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect();
+            demo_config(&variables)
+                .map(|config| config.polling.idle.as_millis())
+                .ok()
+        };
+        assert_eq!(idle(&[("SWITCHBACK_LISTEN", "not read")]), Some(1000));
+        assert_eq!(idle(&[("SWITCHBACK_POLL_IDLE_MS", "250")]), Some(250));
+        assert_eq!(idle(&[("SWITCHBACK_POLL_IDLE_MS", "often")]), None);
+    }
+
+    #[tokio::test]
+    async fn a_second_start_in_the_same_folder_knows_its_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::prepare(Some(folder.path())).unwrap();
+        let url = format!("sqlite:{}", folder.path().join("switchback.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let first = people(&store, &data.folder).await.unwrap();
+        let second = people(&store, &data.folder).await.unwrap();
+        assert_eq!(first, second);
+        assert_eq!(
+            (
+                store.user_count().await.unwrap(),
+                store.token_count().await.unwrap()
+            ),
+            (4, 1)
+        );
+        data.clear();
+        assert!(folder.path().exists(), "a folder that was named stays");
+    }
+}

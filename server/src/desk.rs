@@ -1,0 +1,147 @@
+//! Who gives out consoles, and the console of one page: refusals become HTTP statuses here.
+
+use async_trait::async_trait;
+use leptos_axum::ResponseOptions;
+use std::sync::Arc;
+use switchback_contract::*;
+use switchback_control::Control;
+use switchback_control::HookMessage;
+use switchback_domain::actor::Actor;
+
+/// How the watching of one region goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The region.
+    pub region: String,
+    /// When the last look that ended well ended (the account's clock); `None` before the first.
+    pub at: Option<Moment>,
+    /// What went wrong since: AWS's call and code.
+    pub trouble: Option<String>,
+}
+
+/// What became of a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookAnswer {
+    /// `gate` when it opened one, `waiting` when its deployment has yet to be read from AWS.
+    pub state: String,
+    /// The gate's identifier.
+    pub gate_id: Option<String>,
+}
+
+/// What HTTP needs of the work behind it. [`Control`] is it; tests put something smaller in its place.
+#[async_trait]
+pub trait Consoles: Send + Sync {
+    /// The console of one actor; `None` is somebody who is not signed in.
+    fn for_actor(&self, actor: Option<Actor>) -> ConsoleHandle;
+
+    /// The account's clock.
+    fn clock(&self) -> Moment;
+
+    /// How the watching goes, one entry per region that was looked at.
+    fn looks(&self) -> Vec<Look>;
+
+    /// Takes a hook whose signature was checked. Each signature is taken once.
+    async fn receive_hook(
+        &self,
+        deployment_aws_id: String,
+        execution_id: String,
+        signature: &str,
+    ) -> Result<HookAnswer, Refusal>;
+}
+
+#[async_trait]
+impl Consoles for Control {
+    fn for_actor(&self, actor: Option<Actor>) -> ConsoleHandle {
+        Control::for_actor(self, actor)
+    }
+
+    fn clock(&self) -> Moment {
+        Control::clock(self)
+    }
+
+    fn looks(&self) -> Vec<Look> {
+        Control::looks(self)
+            .into_iter()
+            .map(|(region, at, trouble)| Look {
+                region,
+                at,
+                trouble,
+            })
+            .collect()
+    }
+
+    async fn receive_hook(
+        &self,
+        deployment_aws_id: String,
+        execution_id: String,
+        signature: &str,
+    ) -> Result<HookAnswer, Refusal> {
+        let hook = HookMessage {
+            deployment_aws_id,
+            execution_id,
+        };
+        let received = Control::receive_hook(self, hook, signature).await?;
+        Ok(HookAnswer {
+            state: received.state.to_string(),
+            gate_id: received.gate,
+        })
+    }
+}
+
+/// The console of one page or server function. A refusal also sets the status of the response.
+pub struct Desk {
+    /// Bound to the reader.
+    pub console: ConsoleHandle,
+    /// The response that is being made.
+    pub response: ResponseOptions,
+}
+
+impl Desk {
+    fn noted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &result {
+            // The sign-in page asks who is signed in and must not fail because nobody is. Every other
+            // page and function was guarded before it came here.
+            if refusal.kind != RefusalKind::SignInNeeded
+                && let Ok(status) = http::StatusCode::from_u16(refusal.kind.status())
+            {
+                self.response.set_status(status);
+            }
+        }
+        result
+    }
+}
+
+macro_rules! pass_on {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        #[async_trait]
+        impl Console for Desk {
+            $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, Refusal> {
+                self.noted(self.console.$method($($argument),*).await)
+            })+
+        }
+    };
+}
+
+pass_on! {
+    me() -> Me;
+    now_page() -> NowPage;
+    services() -> Vec<ServiceView>;
+    service(service: String) -> ServiceView;
+    service_page(service: String) -> ServicePage;
+    revisions(service: String) -> Vec<RevisionView>;
+    deployments(filter: DeploymentFilter) -> Page<DeploymentView>;
+    deployment(id: String) -> DeploymentView;
+    deployment_page(id: String) -> DeploymentPage;
+    deployment_metrics(id: String) -> Vec<MetricPoint>;
+    gates(only_open: bool) -> Vec<GateView>;
+    gate(id: String) -> GateView;
+    decide(gate: String, command: DecisionCommand) -> GateView;
+    plan_rollback(service: String, target: String) -> PlanView;
+    rollback_page(service: String, target: Option<String>) -> RollbackPage;
+    roll_back(service: String, command: RollbackCommand) -> OperationView;
+    operation(id: String) -> OperationView;
+    audit(filter: AuditFilter) -> AuditPage;
+}
+
+/// How the wiring holds the consoles.
+pub type ConsolesHandle = Arc<dyn Consoles>;

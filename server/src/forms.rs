@@ -1,0 +1,260 @@
+//! The forms of the pages: plain posts that answer with a redirect, so that they work without scripts.
+//!
+//! Done leads on with `?done=…`; refused leads back to the form with `?problem=CODE&message=TEXT`.
+
+use crate::Deps;
+use crate::api::segment;
+use crate::front::Caller;
+use crate::idempotency;
+use crate::idempotency::Answer;
+use crate::idempotency::Asked;
+use crate::idempotency::Keep;
+use crate::local;
+use crate::local::local_path;
+use crate::local::referring_path;
+use crate::local::with_parameters;
+use crate::problem::Problem;
+use crate::session::malformed;
+use axum::Extension;
+use axum::Form;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::extract::rejection::FormRejection;
+use axum::extract::rejection::PathRejection;
+use axum::response::IntoResponse;
+use axum::response::Redirect;
+use axum::response::Response;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::json;
+use switchback_contract::DecisionCommand;
+use switchback_contract::RollbackCommand;
+use switchback_contract::Verdict;
+
+/// The cookie in which the chosen colours are kept.
+pub const THEME_COOKIE: &str = "theme";
+
+/// What the decision form sends.
+#[derive(Deserialize)]
+pub struct Decision {
+    verdict: Verdict,
+    #[serde(default)]
+    reason: String,
+    evidence_digest: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// POST /gates/{id}/decisions
+pub async fn decide(
+    State(deps): State<Deps>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    form: Result<Form<Decision>, FormRejection>,
+) -> Result<Response, Problem> {
+    let gate = segment(id)?;
+    let Form(form) = form.map_err(|rejection| malformed(&rejection))?;
+    let page = page(&form.to, &headers, || {
+        format!("/gates/{}", local::segment(&gate))
+    });
+    let reason = Some(form.reason.trim().to_string()).filter(|reason| !reason.is_empty());
+    let command = DecisionCommand {
+        verdict: form.verdict,
+        reason,
+        evidence_digest: form.evidence_digest,
+    };
+    let console = deps.consoles.for_actor(caller.actor);
+    let decided = idempotency::to_the_end(async move {
+        console.decide(gate, command).await.map_err(Problem::from)
+    });
+    Ok(match decided.await {
+        Ok(_) => see_other(&with_parameters(&page, &[("done", "decided")])),
+        Err(problem) => refused(problem, &page),
+    })
+}
+
+/// What the rollback form sends.
+#[derive(Deserialize, Serialize)]
+pub struct Rollback {
+    target: String,
+    #[serde(default)]
+    reason: String,
+    plan_digest: String,
+    #[serde(default, skip_serializing)]
+    idempotency_key: String,
+    #[serde(default, skip_serializing)]
+    to: String,
+}
+
+/// POST /services/{id}/rollbacks
+pub async fn roll_back(
+    State(deps): State<Deps>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    form: Result<Form<Rollback>, FormRejection>,
+) -> Result<Response, Problem> {
+    let service = segment(id)?;
+    let Form(form) = form.map_err(|rejection| malformed(&rejection))?;
+    let page = page(&form.to, &headers, || {
+        let path = format!("/services/{}/rollback", local::segment(&service));
+        with_parameters(&path, &[("to", &form.target)])
+    });
+    let key = match form.idempotency_key.as_str() {
+        "" => None,
+        key => Some(idempotency::checked(key)?),
+    };
+    let answered = idempotency::to_the_end(async move {
+        let body = json!(form).to_string();
+        // Not the path of the API: the answer that is kept is another one.
+        let route = format!("form:/services/{service}/rollbacks");
+        let asked = Asked {
+            caller: &caller,
+            key,
+            route: &route,
+            body: body.as_bytes(),
+            keep: Keep::OnlyDone,
+        };
+        let console = deps.consoles.for_actor(caller.actor.clone());
+        let (answer, _) = idempotency::once(&deps, asked, || async {
+            let command = RollbackCommand {
+                target: form.target,
+                reason: form.reason,
+                plan_digest: form.plan_digest,
+            };
+            let operation = console.roll_back(service, command).await?;
+            let path = match &operation.deployment_id {
+                Some(deployment) => format!("/deployments/{}", local::segment(deployment)),
+                None => format!("/services/{}", local::segment(&operation.service_id)),
+            };
+            let location =
+                with_parameters(&path, &[("done", "rollback"), ("operation", &operation.id)]);
+            Ok(Answer {
+                status: StatusCode::SEE_OTHER,
+                body: location,
+            })
+        })
+        .await?;
+        Ok(answer.body)
+    });
+    Ok(match answered.await {
+        Ok(location) => see_other(&location),
+        Err(problem) => refused(problem, &page),
+    })
+}
+
+/// What the form that chooses colours sends.
+#[derive(Deserialize)]
+pub struct ThemeChoice {
+    theme: Theme,
+    #[serde(default)]
+    to: String,
+}
+
+/// The colours of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Theme {
+    /// As the device says.
+    System,
+    /// Always light.
+    Light,
+    /// Always dark.
+    Dark,
+}
+
+impl Theme {
+    /// The word of `data-theme`; `None` when the device decides.
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Theme::System => None,
+            Theme::Light => Some("light"),
+            Theme::Dark => Some("dark"),
+        }
+    }
+
+    /// What the cookie says; anything else is the device's choice.
+    pub fn of_cookies(headers: &HeaderMap) -> Theme {
+        let cookies = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let chosen = cookies
+            .flat_map(|cookies| cookies.split(';'))
+            .filter_map(|cookie| cookie.trim().split_once('='))
+            .find_map(|(name, value)| (name == THEME_COOKIE).then_some(value));
+        match chosen {
+            Some("light") => Theme::Light,
+            Some("dark") => Theme::Dark,
+            _ => Theme::System,
+        }
+    }
+}
+
+/// POST /theme
+pub async fn theme(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    form: Result<Form<ThemeChoice>, FormRejection>,
+) -> Result<Response, Problem> {
+    let Form(form) = form.map_err(|rejection| malformed(&rejection))?;
+    let page = page(&form.to, &headers, || "/".to_string());
+    let (value, age) = match form.theme.word() {
+        Some(word) => (word, 365 * 24 * 3600),
+        None => ("", 0),
+    };
+    let secure = if deps.secure { "; Secure" } else { "" };
+    let cookie =
+        format!("{THEME_COOKIE}={value}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly{secure}");
+    let mut response = see_other(&page);
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// Where the form is: as it says, as the browser says, or where such a form usually is.
+fn page(to: &str, headers: &HeaderMap, usual: impl FnOnce() -> String) -> String {
+    local_path(to)
+        .map(str::to_string)
+        .or_else(|| referring_path(headers))
+        .unwrap_or_else(usual)
+}
+
+fn refused(problem: Problem, page: &str) -> Response {
+    if problem.status == StatusCode::UNAUTHORIZED {
+        return see_other(&with_parameters("/sign-in", &[("to", page)]));
+    }
+    see_other(&with_parameters(
+        page,
+        &[("problem", &problem.code), ("message", &problem.detail)],
+    ))
+}
+
+fn see_other(path: &str) -> Response {
+    Redirect::to(path).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_come_from_the_cookie() {
+        let theme = |cookies: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, cookies.parse().unwrap());
+            Theme::of_cookies(&headers).word()
+        };
+        assert_eq!(theme("a=b; theme=dark"), Some("dark"));
+        assert_eq!(theme("theme=light;x=y"), Some("light"));
+        for other in ["", "theme=", "theme=\"><script>", "nottheme=dark"] {
+            assert_eq!(theme(other), None, "{other}");
+        }
+    }
+}

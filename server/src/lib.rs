@@ -1,0 +1,206 @@
+#![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod attempts;
+pub mod config;
+pub mod demo;
+pub mod desk;
+pub mod events;
+pub mod forms;
+pub mod front;
+pub mod health;
+pub mod hooks;
+pub mod idempotency;
+pub mod local;
+pub mod pages;
+pub mod people;
+pub mod problem;
+pub mod routes;
+pub mod run;
+pub mod session;
+pub mod site;
+
+#[cfg(test)]
+mod tests;
+
+use crate::attempts::Attempts;
+use crate::desk::ConsolesHandle;
+use crate::events::Feed;
+use crate::health::Metrics;
+use crate::idempotency::InFlight;
+use crate::problem::Problem;
+use crate::routes::ROUTES;
+use crate::routes::Serves;
+use crate::site::Site;
+use axum::Router;
+use axum::extract::FromRef;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use http::Method;
+use http::StatusCode;
+use http::Uri;
+use leptos::config::LeptosOptions;
+use secrecy::SecretString;
+use std::ops::Deref;
+use std::sync::Arc;
+use switchback_domain::moment::Moment;
+use switchback_store::SessionStore;
+use switchback_store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// A source of moments: the machine's clock.
+pub type MomentSource = Arc<dyn Fn() -> Moment + Send + Sync>;
+
+/// Everything a handler may need. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Deps {
+    inner: Arc<Inner>,
+}
+
+/// What [`Deps`] shares.
+pub struct Inner {
+    /// The work.
+    pub consoles: ConsolesHandle,
+    /// Users, tokens, sessions, kept answers and the change feed. Nothing else is read here.
+    pub store: Store,
+    /// The files.
+    pub site: Site,
+    /// How pages name them.
+    pub options: LeptosOptions,
+    /// The secret of hooks.
+    pub relay_secret: Option<SecretString>,
+    /// Whether people come by HTTPS.
+    pub secure: bool,
+    /// The host that people use, when it is known.
+    pub public_host: Option<String>,
+    /// Whether AWS is watched, so that being ready means having looked.
+    pub watches: bool,
+    /// Numbers.
+    pub metrics: Metrics,
+    /// Attempts to sign in.
+    pub attempts: Attempts,
+    /// How many passwords are hashed at once.
+    pub hashing: Semaphore,
+    /// Idempotency keys in use.
+    pub in_flight: InFlight,
+    /// The event stream.
+    pub feed: Feed,
+    /// Cancelled when the server ends.
+    pub stop: CancellationToken,
+    clock: MomentSource,
+}
+
+/// What has to be given; the rest of [`Inner`] starts empty.
+pub struct Wiring {
+    /// The work.
+    pub consoles: ConsolesHandle,
+    /// The store.
+    pub store: Store,
+    /// The files.
+    pub site: Site,
+    /// The secret of hooks.
+    pub relay_secret: Option<SecretString>,
+    /// The URL that people use, when it is not the listening address.
+    pub public_url: Option<Uri>,
+    /// Whether AWS is watched, so that being ready means having looked.
+    pub watches: bool,
+    /// The machine's clock.
+    pub clock: MomentSource,
+    /// Cancelled when the server ends.
+    pub stop: CancellationToken,
+}
+
+impl Deps {
+    /// Wires the HTTP side.
+    pub fn new(wiring: Wiring) -> Deps {
+        let public = wiring.public_url.as_ref();
+        Deps {
+            inner: Arc::new(Inner {
+                consoles: wiring.consoles,
+                store: wiring.store,
+                options: pages::options(&wiring.site),
+                site: wiring.site,
+                relay_secret: wiring.relay_secret,
+                secure: public.and_then(Uri::scheme_str) == Some("https"),
+                public_host: public.and_then(Uri::authority).map(ToString::to_string),
+                watches: wiring.watches,
+                metrics: Metrics::default(),
+                attempts: Attempts::default(),
+                hashing: people::hashing_permits(),
+                in_flight: InFlight::default(),
+                feed: Feed::default(),
+                stop: wiring.stop,
+                clock: wiring.clock,
+            }),
+        }
+    }
+
+    /// The machine's time.
+    pub fn now(&self) -> Moment {
+        (self.inner.clock)()
+    }
+
+    /// The host that people use, when it is known.
+    pub fn public_host(&self) -> Option<&str> {
+        self.inner.public_host.as_deref()
+    }
+
+    /// The sessions.
+    pub fn session_store(&self) -> SessionStore {
+        let clock = self.inner.clock.clone();
+        SessionStore::new(self.inner.store.clone(), move || clock())
+    }
+}
+
+impl Deref for Deps {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl FromRef<Deps> for LeptosOptions {
+    fn from_ref(deps: &Deps) -> LeptosOptions {
+        deps.options.clone()
+    }
+}
+
+/// The whole of HTTP: every line of [`ROUTES`], the pages, and what every request passes.
+pub fn router(deps: Deps) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        if let Serves::Handler(handler) = route.serves {
+            router = router.route(route.path, handler());
+        }
+    }
+    pages::mount(router, &deps)
+        .fallback(pages::fallback)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(deps.clone(), front::admit))
+        .layer(session::layer(deps.session_store(), deps.secure))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(deps.clone(), front::finish))
+        .with_state(deps)
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{method} is not possible at {}.", uri.path()),
+    )
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words");
+    tracing::error!(panic = text, "a request panicked");
+    Problem::internal().into_response()
+}

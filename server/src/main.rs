@@ -1,0 +1,211 @@
+//! The command line of `switchback`.
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use switchback_aws_sim::door::ServeError;
+use switchback_aws_sim::door::clock::FASTEST;
+use switchback_server::config;
+use switchback_server::config::Config;
+use switchback_server::config::ConfigProblems;
+use switchback_server::demo;
+use switchback_server::demo::AwsSimOptions;
+use switchback_server::demo::DemoOptions;
+use switchback_server::run;
+use tracing_subscriber::EnvFilter;
+
+/// The command was refused or failed.
+const FAILED: u8 = 1;
+
+/// The command was not understood, or a setting is wrong.
+const BAD_USAGE: u8 = 2;
+
+/// What is logged when `RUST_LOG` says nothing. tower-sessions warns about every cookie that ended.
+const USUAL_LOG: &str = "warn,switchback=info,tower_sessions=error";
+
+/// The release desk for Amazon ECS.
+#[derive(Parser)]
+#[command(name = "switchback", version, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the desk before a simulated AWS account, to look around
+    Demo(Demo),
+    /// Run the desk before the AWS account that the environment names
+    Serve(Serve),
+    /// Run only the simulated AWS account
+    AwsSim(AwsSim),
+}
+
+#[derive(Args)]
+struct Demo {
+    /// Where the desk listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// Where the simulated account listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4566")]
+    aws_listen: SocketAddr,
+    /// Keep everything in this folder instead of a fresh temporary one
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Simulated seconds that pass each second
+    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = speed)]
+    speed: f64,
+    #[command(flatten)]
+    world: World,
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The file with the settings; every setting is also a SWITCHBACK_* variable [default: switchback.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct AwsSim {
+    /// Where the account listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4566")]
+    listen: SocketAddr,
+    /// Simulated seconds that pass each second
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
+    /// The complete URL that hooks are posted to, signed with SWITCHBACK_RELAY_SECRET
+    #[arg(long, value_name = "URL")]
+    relay_url: Option<String>,
+    #[command(flatten)]
+    world: World,
+}
+
+#[derive(Args)]
+struct World {
+    /// Every random choice of the simulated account comes from it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Start with nothing in the account, and no history
+    #[arg(long)]
+    empty: bool,
+    /// Written, as JSON, once everything answers
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.0..=FASTEST).contains(&speed) => Ok(speed),
+        _ => Err(format!("it must be a number from 0 to {FASTEST}")),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL_LOG));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    // A name or value that is not UTF-8 cannot be one of ours.
+    let variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    match run(command_line.command, &variables).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("switchback: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(options) => {
+            let options = DemoOptions {
+                listen: options.listen,
+                aws_listen: options.aws_listen,
+                data: options.data,
+                speed: options.speed,
+                seed: options.world.seed,
+                empty: options.world.empty,
+                ready_file: options.world.ready_file,
+            };
+            demo::demo(options, variables).await
+        }
+        Command::Serve(options) => {
+            for name in config::unknown_variables(variables) {
+                tracing::warn!(
+                    "the variable {name} is not a setting of Switchback and is not read"
+                );
+            }
+            run::serve(Config::load(options.config.as_deref(), variables)?).await
+        }
+        Command::AwsSim(options) => {
+            let options = AwsSimOptions {
+                listen: options.listen,
+                speed: options.speed,
+                seed: options.world.seed,
+                empty: options.world.empty,
+                relay_url: options.relay_url,
+                relay_secret: variables.get("SWITCHBACK_RELAY_SECRET").cloned(),
+                ready_file: options.world.ready_file,
+            };
+            demo::aws_sim(options).await
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_bad_usage = error.is::<ConfigProblems>()
+        || matches!(
+            error.downcast_ref::<ServeError>(),
+            Some(ServeError::Speed(_) | ServeError::RelayUrl(_))
+        );
+    if is_bad_usage { BAD_USAGE } else { FAILED }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_contract_says_is_understood() {
+        for line in [
+            "switchback demo",
+            "switchback demo --listen 127.0.0.1:0 --aws-listen 127.0.0.1:0 --data d --speed 60 --seed 7 --empty --ready-file f",
+            "switchback serve --config switchback.toml",
+            "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --ready-file f",
+        ] {
+            assert!(
+                CommandLine::try_parse_from(line.split(' ')).is_ok(),
+                "{line}"
+            );
+        }
+        for line in [
+            "switchback",
+            "switchback demo --speed fast",
+            "switchback demo --speed -1",
+            "switchback demo --speed nan",
+            "switchback serve --listen x",
+        ] {
+            let error = CommandLine::try_parse_from(line.split(' ')).err().unwrap();
+            assert_eq!(error.exit_code(), i32::from(BAD_USAGE), "{line}");
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Starting and ending the server: the only place where everything meets, and the only one that
+//! reads the machine's clock and randomness.
+
+use crate::Deps;
+use crate::MomentSource;
+use crate::Wiring;
+use crate::config::Config;
+use crate::desk::ConsolesHandle;
+use crate::health;
+use crate::people;
+use crate::people::NewToken;
+use crate::people::NewUser;
+use crate::router;
+use crate::site::Site;
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use secrecy::ExposeSecret;
+use secrecy::SecretString;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+use switchback_aws::AwsAccount;
+use switchback_aws::AwsSettings;
+use switchback_cloud::Cloud;
+use switchback_control::Control;
+use switchback_control::ControlSettings;
+use switchback_domain::actor::Role;
+use switchback_domain::moment::Moment;
+use switchback_store::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long requests and reconcilers may take to end once the server was told to.
+const ENDING_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often it is asked whether everything answers.
+const READY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often ended sessions are deleted.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// The machine's clock.
+pub fn machine_clock() -> MomentSource {
+    Arc::new(|| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the wiring hands the machine's time to everybody else"
+        )]
+        let now = SystemTime::now();
+        let millis = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
+        Moment::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+    })
+}
+
+/// Fills with the system's randomness.
+#[expect(
+    clippy::expect_used,
+    reason = "without the system's randomness no password, token or session is safe"
+)]
+pub fn fill_random(bytes: &mut [u8]) {
+    OsRng
+        .try_fill_bytes(bytes)
+        .expect("the system gives random bytes");
+}
+
+/// What a server is started with.
+pub struct Start {
+    /// Where it listens, already bound.
+    pub listener: TcpListener,
+    /// The URL that people use, when it is not the listening address.
+    pub public_url: Option<http::Uri>,
+    /// The pages' files.
+    pub site: Site,
+    /// The store.
+    pub store: Store,
+    /// The accounts and regions.
+    pub clouds: Vec<Arc<dyn Cloud>>,
+    /// How often they are read.
+    pub polling: ControlSettings,
+    /// The secret of hooks.
+    pub relay_secret: Option<SecretString>,
+}
+
+/// A server that runs.
+pub struct Running {
+    /// Where it answers, for people: `http://127.0.0.1:3000`.
+    pub url: String,
+    deps: Deps,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    http: JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts. Requests are answered from the moment this returns; AWS is looked at in the background.
+pub fn start(start: Start) -> anyhow::Result<Running> {
+    let address = start
+        .listener
+        .local_addr()
+        .context("could not read the listening address")?;
+    let url = match &start.public_url {
+        Some(url) => url.to_string().trim_end_matches('/').to_string(),
+        None => format!("http://{}", reachable(address)),
+    };
+    let stop = CancellationToken::new();
+    let random = Arc::new(|| {
+        let mut bytes = [0; 8];
+        fill_random(&mut bytes);
+        bytes
+    });
+    let watches = !start.clouds.is_empty();
+    let control = Control::new(
+        start.store.clone(),
+        start.clouds,
+        start.polling,
+        machine_clock(),
+        random,
+    );
+    let consoles: ConsolesHandle = Arc::new(control.clone());
+    let deps = Deps::new(Wiring {
+        consoles: consoles.clone(),
+        store: start.store.clone(),
+        site: start.site,
+        relay_secret: start.relay_secret,
+        public_url: start.public_url,
+        watches,
+        clock: machine_clock(),
+        stop: stop.clone(),
+    });
+    let application = router(deps.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    // Events are small and must not wait for more to send.
+    let listener = start.listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let stopped = stop.clone();
+    let http = tokio::spawn(async move {
+        axum::serve(listener, application)
+            .with_graceful_shutdown(async move { stopped.cancelled().await })
+            .await
+    });
+    let (feed, store, stopped) = (deps.feed.clone(), start.store, stop.clone());
+    let tasks = vec![
+        tokio::spawn(async move { feed.run(store, consoles, stopped).await }),
+        tokio::spawn(sweep(deps.clone(), stop.clone())),
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { control.run(stop).await }
+        }),
+    ];
+    Ok(Running {
+        url,
+        deps,
+        stop,
+        tasks,
+        http,
+    })
+}
+
+impl Running {
+    /// Waits until the database answers and AWS was looked at, or it is known why not.
+    pub async fn until_ready(&self) {
+        while !health::readiness(&self.deps).await.ready {
+            tokio::time::sleep(READY_INTERVAL).await;
+        }
+    }
+
+    /// Ends everything: no new requests, event streams closed, reconcilers done with what they are doing.
+    pub async fn shutdown(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let mut http = self.http;
+        let ending = async {
+            for task in self.tasks {
+                if let Err(error) = task.await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a background task ended early"
+                    );
+                }
+            }
+            (&mut http).await
+        };
+        let ended = tokio::time::timeout(ENDING_LIMIT, ending).await;
+        self.deps.store.close().await;
+        match ended {
+            Ok(result) => result
+                .context("the server ended early")?
+                .context("the server could not go on listening"),
+            Err(_) => {
+                tracing::warn!(
+                    "requests were still running after {} s and were cut",
+                    ENDING_LIMIT.as_secs()
+                );
+                http.abort();
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn sweep(deps: Deps, stop: CancellationToken) {
+    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = sweeps.tick() => {}
+        }
+        if let Err(error) = deps.session_store().delete_expired(deps.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "ended sessions could not be deleted"
+            );
+        }
+    }
+}
+
+/// An address that a browser on this machine can use, also when every address is listened on.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// `site` beside the binary, unless another folder is given.
+pub fn site_folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = given {
+        return Ok(folder);
+    }
+    let binary = std::env::current_exe().context("could not find out where the binary is")?;
+    Ok(binary.parent().unwrap_or(Path::new(".")).join("site"))
+}
+
+/// `switchback serve`: runs until it is told to end.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let site = Site::load(&site_folder(config.server.site)?)?;
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("could not listen on {listen} (SWITCHBACK_LISTEN)"))?;
+    let store = Store::open(config.database.url.expose_secret())
+        .await
+        .context("could not open the database (SWITCHBACK_DATABASE_URL)")?;
+    bootstrap(&store, config.bootstrap).await?;
+    let account = AwsAccount::connect(AwsSettings {
+        region: None,
+        endpoint_url: None,
+        credentials: None,
+        machine_clock: machine_clock(),
+    })
+    .await;
+    if !config.relay.is_configured() {
+        tracing::warn!("no relay secret is set (SWITCHBACK_RELAY_SECRET): hooks are refused");
+    }
+    let running = start(Start {
+        listener,
+        public_url: config.server.public_url,
+        site,
+        store,
+        clouds: vec![Arc::new(account)],
+        polling: ControlSettings {
+            poll_active: config.polling.active,
+            poll_idle: config.polling.idle,
+        },
+        relay_secret: config.relay.secret,
+    })?;
+    eprintln!("Switchback answers at {}", running.url);
+    until_told().await?;
+    eprintln!("Ending.");
+    running.shutdown().await
+}
+
+async fn bootstrap(store: &Store, given: crate::config::Bootstrap) -> anyhow::Result<()> {
+    let roles = vec![Role::Admin];
+    let users: Vec<NewUser> = given
+        .user
+        .map(|(username, password)| NewUser {
+            username,
+            password,
+            roles: roles.clone(),
+        })
+        .into_iter()
+        .collect();
+    let tokens: Vec<NewToken> = given
+        .token
+        .map(|text| NewToken {
+            name: "bootstrap".to_string(),
+            text,
+            roles,
+        })
+        .into_iter()
+        .collect();
+    let now = machine_clock()();
+    let (users, tokens) = people::create_first(store, &users, &tokens, now, &fill_random)
+        .await
+        .context("could not make the first administrator")?;
+    if users > 0 {
+        tracing::info!("the first administrator was made");
+    }
+    if tokens > 0 {
+        tracing::info!("the first administrator's token was made");
+    }
+    if store.user_count().await? == 0 {
+        tracing::warn!(
+            "there is no user: set SWITCHBACK_BOOTSTRAP_USER and SWITCHBACK_BOOTSTRAP_PASSWORD"
+        );
+    }
+    Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn until_told() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::SignalKind;
+        use tokio::signal::unix::signal;
+        let mut terminate =
+            signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result.context("could not listen for Ctrl-C"),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c()
+        .await
+        .context("could not listen for Ctrl-C")
+}
+
+/// Writes a ready file: whole or not at all, so that whoever waits for it never reads half of it.
+pub fn write_ready_file(file: &Path, ready: &serde_json::Value) -> anyhow::Result<()> {
+    let written = || {
+        let mut name = file.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = file.with_file_name(name);
+        write_private(&new, format!("{ready:#}\n").as_bytes())?;
+        std::fs::rename(&new, file)
+    };
+    written().with_context(|| format!("could not write {}", file.display()))
+}
+
+/// Writes a file that only its owner can read: passwords are in it.
+pub fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut opened = options.open(file)?;
+    opened.write_all(bytes)?;
+    opened.sync_all()
+}

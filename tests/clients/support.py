@@ -1,0 +1,110 @@
+"""What the tests of real clients share.
+
+The suite takes AWS_ENDPOINT_URL from the environment and works against an account that is empty or
+not: every name it makes carries a suffix of its own run. Time is simulated; it is sped up through
+/_sim/clock and never slept through: every wait polls and has a bound.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+import urllib.error
+import urllib.request
+import uuid
+
+ENDPOINT = os.environ.get("AWS_ENDPOINT_URL")
+if not ENDPOINT:
+    raise SystemExit("AWS_ENDPOINT_URL must name a running simulation, for example http://127.0.0.1:4566")
+REGION = os.environ.setdefault("AWS_DEFAULT_REGION", "ap-southeast-1")
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "AKIDCLIENTSUITE")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "any-secret-is-accepted")
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["AWS_PAGER"] = ""
+
+RUN = uuid.uuid4().hex[:6]
+
+# boto3 reads its settings when it is imported.
+import boto3  # noqa: E402
+import botocore.model  # noqa: E402
+from botocore.config import Config  # noqa: E402
+
+ONE_ATTEMPT = Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5)
+
+
+def say(text):
+    """Tells what is checked, beside unittest's own lines."""
+    print(f"    - {text}", file=sys.stderr, flush=True)
+
+
+def client(service, protocol=None):
+    """A boto3 client that tries once; with `protocol`, one that speaks that protocol."""
+    order = botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS
+    session = boto3.session.Session(region_name=REGION)
+    if protocol is None:
+        return session.client(service, config=ONE_ATTEMPT)
+    try:
+        botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = (protocol,) + tuple(order)
+        return session.client(service, config=ONE_ATTEMPT)
+    finally:
+        botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = order
+
+
+def sim(path, body=None, method=None):
+    """One request to /_sim, answered as (status, JSON)."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{ENDPOINT}/_sim/{path}", data=data, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, json.load(refusal)
+
+
+def wait_for(what, look, seconds=60):
+    """Looks until `look` gives something true, at most so many seconds of wall time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come about within {seconds} s")
+        time.sleep(0.1)
+
+
+class CliError(Exception):
+    """The AWS CLI ended with a code other than 0."""
+
+
+def aws(*arguments):
+    """Runs the AWS CLI and gives its answer, parsed when it is JSON."""
+    command = [sys.executable, "-m", "awscli", *arguments]
+    if "--output" not in arguments:
+        command += ["--output", "json"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    if run.returncode != 0:
+        raise CliError(run.stderr.strip() or run.stdout.strip())
+    try:
+        return json.loads(run.stdout) if run.stdout.strip() else None
+    except json.JSONDecodeError:
+        return run.stdout
+
+
+class SpedUp(unittest.TestCase):
+    """Runs at 60 times the speed, and puts the speed back."""
+
+    speed = 60
+
+    @classmethod
+    def setUpClass(cls):
+        _, clock = sim("clock")
+        cls.speed_before = clock["speed"]
+        sim("clock", {"speed": cls.speed})
+
+    @classmethod
+    def tearDownClass(cls):
+        sim("clock", {"speed": cls.speed_before})
