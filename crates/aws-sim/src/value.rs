@@ -113,10 +113,12 @@ impl Value {
     }
 
     /// The moment in milliseconds since 1970 UTC: from a time, a number of seconds, or ISO 8601 text.
+    /// Seconds that milliseconds cannot hold become the earliest or the latest moment, so that they
+    /// still compare as what they are.
     pub fn as_time_ms(&self) -> Option<i64> {
         match self {
             Value::Time(ms) => Some(*ms),
-            Value::Int(seconds) => Some(seconds * 1000),
+            Value::Int(seconds) => Some(seconds.saturating_mul(1000)),
             Value::Double(seconds) => Some((seconds * 1000.0).round() as i64),
             Value::Text(text) => {
                 time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
@@ -161,5 +163,28 @@ impl From<Vec<Value>> for Value {
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(option: Option<T>) -> Value {
         option.map_or(Value::Null, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_beyond_what_milliseconds_hold_are_the_last_moment() {
+        let largest = i64::MAX / 1000;
+        for (seconds, ms) in [
+            (Value::Int(1_795_255_200), 1_795_255_200_000),
+            (Value::Int(largest), largest * 1000),
+            (Value::Int(largest + 1), i64::MAX),
+            (Value::Int(-largest - 1), i64::MIN),
+            (Value::Int(i64::MAX), i64::MAX),
+            (Value::Int(i64::MIN), i64::MIN),
+            (Value::Double(1.5), 1_500),
+            (Value::Double(1e300), i64::MAX),
+            (Value::Double(-1e300), i64::MIN),
+        ] {
+            assert_eq!(seconds.as_time_ms(), Some(ms), "{seconds:?}");
+        }
     }
 }

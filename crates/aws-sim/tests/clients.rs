@@ -1,7 +1,7 @@
 //! The AWS CLI and boto3 against the simulation: `cargo test -p switchback-aws-sim --features clients`.
 //!
-//! `SWITCHBACK_CLIENTS_PYTHON` names a Python that has `tests/clients/requirements.txt` installed;
-//! without it, `python3` must be one.
+//! `SWITCHBACK_CLIENTS_PYTHON` names a Python that has `tests/clients/requirements.txt` installed.
+//! Without it the test fails: any other Python may lack the clients, or have other versions of them.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +13,9 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_clients_work_unmodified() {
+    let python = std::env::var("SWITCHBACK_CLIENTS_PYTHON").expect(
+        "SWITCHBACK_CLIENTS_PYTHON names a Python that has tests/clients/requirements.txt installed",
+    );
     #[expect(
         clippy::disallowed_methods,
         reason = "clients sign with the machine's time"
@@ -32,7 +35,6 @@ async fn real_clients_work_unmodified() {
     .await
     .expect("a simulation");
 
-    let python = std::env::var("SWITCHBACK_CLIENTS_PYTHON").unwrap_or("python3".to_string());
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
     let run = tokio::process::Command::new(&python)
         .args(["-m", "unittest", "discover", "-v", "-s"])

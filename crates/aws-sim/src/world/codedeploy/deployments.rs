@@ -4,7 +4,7 @@
 //! stop has ended answers `Succeeded`, as the documentation says of later calls.
 
 use super::engine::{STOP_MS, event_value, reported_failed, rolls_back_on_request};
-use super::groups::{application_name, group_name, no_application, no_group, refuse};
+use super::operations::{application_name, group_name, no_application, no_group, refuse};
 use super::{CodeDeploy, Deployment, EventStatus, Stage, Status};
 use crate::error::AwsError;
 use crate::value::Value;

@@ -20,10 +20,10 @@
 //!   cannot be read. Since a function is invoked the moment its event begins, the rule that an event
 //!   must begin within five minutes never bites.
 
-use super::groups::refuse;
+use super::operations::refuse;
 use super::{
     CodeDeploy, Deployment, EventStatus, HookBehaviour, LifecycleEvent, Routing, Side, Stage,
-    Status, appspec, groups,
+    Status, appspec, groups, operations,
 };
 use crate::error::AwsError;
 use crate::value::Value;
@@ -688,7 +688,7 @@ impl Region {
         input: &Value,
     ) -> Result<String, AwsError> {
         let description = text(input, "description").map(str::to_string);
-        groups::check_description(description.as_deref())?;
+        operations::check_description(description.as_deref())?;
         if input.get("revision").is_null() {
             return Err(refuse(
                 "RevisionRequired",
@@ -715,7 +715,7 @@ impl Region {
             }
         }
         let Some(group) = self.codedeploy.group(application, group_name).cloned() else {
-            return Err(groups::no_group(group_name));
+            return Err(operations::no_group(group_name));
         };
         let config = text(input, "deploymentConfigName")
             .unwrap_or(&group.config)

@@ -6,10 +6,14 @@
 //!   (AppSpecContent); revisions in S3 are refused.
 //! * What nobody could tell us is marked in [`engine`], which moves the deployments.
 
+mod applications;
 mod appspec;
+mod configurations;
 mod deployments;
 mod engine;
 mod groups;
+mod operations;
+mod revisions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

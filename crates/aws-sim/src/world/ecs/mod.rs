@@ -8,9 +8,13 @@
 //! * Our choice: a task takes 40 to 90 s to start, a crashing one lives for 8 s, restarts are throttled from
 //!   10 s up to 5 min; `blue/green`, `linear` and `canary` of ECS itself are refused, not imitated.
 
+mod clusters;
 mod operations;
 mod scheduler;
+mod services;
 mod task_definitions;
+mod task_sets;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,0 +1,118 @@
+//! The CodeDeploy operations on applications.
+
+use std::collections::BTreeMap;
+
+use super::Application;
+use super::operations::{application_name, name, no_application, refuse};
+use crate::error::AwsError;
+use crate::value::Value;
+use crate::world::ids;
+use crate::world::read::{tags, text, texts};
+use crate::world::region::Region;
+
+impl Region {
+    pub(super) fn application(&self, name: &str) -> Result<&Application, AwsError> {
+        self.codedeploy
+            .applications
+            .get(name)
+            .ok_or_else(|| no_application(name))
+    }
+
+    pub(super) fn create_application(&mut self, input: &Value) -> Result<Value, AwsError> {
+        let name = application_name(input)?.to_string();
+        match text(input, "computePlatform") {
+            Some("ECS") => {}
+            other => {
+                return Err(refuse(
+                    "InvalidComputePlatform",
+                    format!(
+                        "Only the compute platform ECS is simulated, not {}",
+                        other.unwrap_or("Server (the default)")
+                    ),
+                ));
+            }
+        }
+        if self.codedeploy.applications.contains_key(&name) {
+            return Err(refuse(
+                "ApplicationAlreadyExists",
+                format!("An application with name '{name}' already exists"),
+            ));
+        }
+        let id = ids::uuid(&mut self.rng);
+        let application = Application {
+            id: id.clone(),
+            created_at: self.now,
+            tags: tags(input.get("tags")),
+            groups: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+        };
+        self.codedeploy.applications.insert(name, application);
+        Ok(structure! { "applicationId": id })
+    }
+
+    pub(super) fn application_value(&self, name: &str) -> Result<Value, AwsError> {
+        let application = self.application(name)?;
+        Ok(structure! {
+            "applicationId": application.id.as_str(),
+            "applicationName": name,
+            "createTime": Value::Time(application.created_at),
+            "linkedToGitHub": false,
+            "computePlatform": "ECS",
+        })
+    }
+
+    pub(super) fn batch_get_applications(&self, input: &Value) -> Result<Value, AwsError> {
+        let names = texts(input, "applicationNames");
+        if names.is_empty() {
+            return Err(refuse(
+                "ApplicationNameRequired",
+                "applicationNames must be specified",
+            ));
+        }
+        if names.len() > 100 {
+            return Err(refuse(
+                "BatchLimitExceeded",
+                "At most 100 applications can be asked for",
+            ));
+        }
+        let infos = names
+            .iter()
+            .map(|name| self.application_value(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(structure! { "applicationsInfo": infos })
+    }
+
+    pub(super) fn update_application(&mut self, input: &Value) -> Result<Value, AwsError> {
+        let old = application_name(input)?.to_string();
+        self.application(&old)?;
+        let new = name(
+            input,
+            "newApplicationName",
+            "ApplicationNameRequired",
+            "InvalidApplicationName",
+        )?;
+        if self.codedeploy.applications.contains_key(new) {
+            return Err(refuse(
+                "ApplicationAlreadyExists",
+                format!("An application with name '{new}' already exists"),
+            ));
+        }
+        if let Some(application) = self.codedeploy.applications.remove(&old) {
+            self.codedeploy
+                .applications
+                .insert(new.to_string(), application);
+        }
+        for deployment in &mut self.codedeploy.deployments {
+            if deployment.application == old {
+                deployment.application = new.to_string();
+            }
+        }
+        Ok(Value::map())
+    }
+
+    pub(super) fn delete_application(&mut self, input: &Value) -> Result<Value, AwsError> {
+        let name = application_name(input)?;
+        self.codedeploy.applications.remove(name);
+        Ok(Value::map())
+    }
+}

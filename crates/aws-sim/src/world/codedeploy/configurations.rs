@@ -1,0 +1,180 @@
+//! Deployment configurations: how the traffic is shifted.
+
+use super::operations::{name, refuse};
+use super::{Config, Routing};
+use crate::error::AwsError;
+use crate::value::Value;
+use crate::world::ids;
+use crate::world::read::text;
+use crate::world::region::Region;
+
+impl Region {
+    pub(super) fn check_config(&self, name: &str) -> Result<(), AwsError> {
+        if self.codedeploy.configs.contains_key(name) {
+            return Ok(());
+        }
+        Err(refuse(
+            "DeploymentConfigDoesNotExist",
+            format!("No Deployment Configuration found for name: {name}"),
+        ))
+    }
+
+    pub(super) fn create_deployment_config(&mut self, input: &Value) -> Result<Value, AwsError> {
+        let name = name(
+            input,
+            "deploymentConfigName",
+            "DeploymentConfigNameRequired",
+            "InvalidDeploymentConfigName",
+        )?
+        .to_string();
+        if name.starts_with("CodeDeployDefault.") {
+            return Err(refuse(
+                "InvalidDeploymentConfigName",
+                "A deployment configuration name cannot start with 'CodeDeployDefault.'",
+            ));
+        }
+        if self.codedeploy.configs.contains_key(&name) {
+            return Err(refuse(
+                "DeploymentConfigAlreadyExists",
+                format!("A Deployment Configuration with name '{name}' already exists"),
+            ));
+        }
+        if text(input, "computePlatform") != Some("ECS") {
+            return Err(refuse(
+                "InvalidComputePlatform",
+                "Only the compute platform ECS is simulated",
+            ));
+        }
+        let routing = routing(input.get("trafficRoutingConfig"))?;
+        let custom = self
+            .codedeploy
+            .configs
+            .values()
+            .filter(|config| config.id.is_some())
+            .count();
+        if custom >= 200 {
+            return Err(refuse(
+                "DeploymentConfigLimitExceeded",
+                "The deployment configurations limit was exceeded",
+            ));
+        }
+        let id = ids::uuid(&mut self.rng);
+        let config = Config {
+            id: Some(id.clone()),
+            created_at: self.now,
+            routing,
+        };
+        self.codedeploy.configs.insert(name, config);
+        Ok(structure! { "deploymentConfigId": id })
+    }
+
+    pub(super) fn get_deployment_config(&self, input: &Value) -> Result<Value, AwsError> {
+        let name = name(
+            input,
+            "deploymentConfigName",
+            "DeploymentConfigNameRequired",
+            "InvalidDeploymentConfigName",
+        )?;
+        self.check_config(name)?;
+        let Some(config) = self.codedeploy.configs.get(name) else {
+            return Ok(Value::map());
+        };
+        let routing = match config.routing {
+            Routing::AllAtOnce => structure! { "type": "AllAtOnce" },
+            Routing::Canary(percent, minutes) => structure! {
+                "type": "TimeBasedCanary",
+                "timeBasedCanary": structure! {
+                    "canaryPercentage": percent,
+                    "canaryInterval": minutes,
+                },
+            },
+            Routing::Linear(percent, minutes) => structure! {
+                "type": "TimeBasedLinear",
+                "timeBasedLinear": structure! {
+                    "linearPercentage": percent,
+                    "linearInterval": minutes,
+                },
+            },
+        };
+        Ok(structure! {
+            "deploymentConfigInfo": structure! {
+                "deploymentConfigId": config.id.clone(),
+                "deploymentConfigName": name,
+                "createTime": Value::Time(config.created_at),
+                "computePlatform": "ECS",
+                "trafficRoutingConfig": routing,
+            },
+        })
+    }
+
+    pub(super) fn delete_deployment_config(&mut self, input: &Value) -> Result<Value, AwsError> {
+        let name = name(
+            input,
+            "deploymentConfigName",
+            "DeploymentConfigNameRequired",
+            "InvalidDeploymentConfigName",
+        )?;
+        if name.starts_with("CodeDeployDefault.") {
+            return Err(refuse(
+                "InvalidOperation",
+                "A predefined deployment configuration cannot be deleted",
+            ));
+        }
+        let used = self
+            .codedeploy
+            .applications
+            .values()
+            .flat_map(|application| application.groups.values())
+            .any(|group| group.config == name);
+        if used {
+            return Err(refuse(
+                "DeploymentConfigInUse",
+                format!("The deployment configuration {name} is still in use"),
+            ));
+        }
+        self.codedeploy.configs.remove(name);
+        Ok(Value::map())
+    }
+}
+
+fn routing(config: &Value) -> Result<Routing, AwsError> {
+    let refuse = |message: &str| refuse("InvalidTrafficRoutingConfiguration", message);
+    let number = |member: &str, key: &str| config.get(member).get(key).as_i64();
+    let (first, routing) = match text(config, "type") {
+        Some("AllAtOnce") => return Ok(Routing::AllAtOnce),
+        Some("TimeBasedCanary") => {
+            let percent = number("timeBasedCanary", "canaryPercentage");
+            let minutes = number("timeBasedCanary", "canaryInterval");
+            match (percent, minutes) {
+                (Some(percent), Some(minutes)) => (percent, Routing::Canary(percent, minutes)),
+                _ => return Err(refuse("timeBasedCanary needs a percentage and an interval")),
+            }
+        }
+        Some("TimeBasedLinear") => {
+            let percent = number("timeBasedLinear", "linearPercentage");
+            let minutes = number("timeBasedLinear", "linearInterval");
+            match (percent, minutes) {
+                (Some(percent), Some(minutes)) => (percent, Routing::Linear(percent, minutes)),
+                _ => return Err(refuse("timeBasedLinear needs a percentage and an interval")),
+            }
+        }
+        _ => {
+            return Err(refuse(
+                "The traffic routing type must be AllAtOnce, TimeBasedCanary or TimeBasedLinear",
+            ));
+        }
+    };
+    if !(1..=99).contains(&first) {
+        return Err(refuse("The percentage must be between 1 and 99"));
+    }
+    let steps = (0..100)
+        .find(|step| routing.percent_after(*step) == 100)
+        .unwrap_or(100);
+    let minutes = routing.interval_ms() / 60_000;
+    if minutes < 1 || minutes * steps > 2880 {
+        return Err(refuse(
+            "The interval must be at least 1 minute, and all traffic must shift within 2880 minutes",
+        ));
+    }
+    Ok(routing)
+}
