@@ -1,0 +1,247 @@
+//! Idempotency, forms and pages.
+
+use super::*;
+
+#[tokio::test]
+async fn one_effect_for_one_key() {
+    let world = world().await;
+    let path = "/api/v1/gates/gate-1/decisions";
+    let first = world.keyed(path, "k1", DECISION).await;
+    assert_eq!(
+        (first.status, first.header(idempotency::REPLAYED)),
+        (200, "")
+    );
+    let second = world.keyed(path, "k1", DECISION).await;
+    assert_eq!(
+        (second.status, second.header(idempotency::REPLAYED)),
+        (200, "true")
+    );
+    assert_eq!(first.body, second.body);
+    let other_body = world
+        .keyed(
+            path,
+            "k1",
+            r#"{"verdict":"reject","reason":"no","evidence_digest":"e1"}"#,
+        )
+        .await;
+    assert_eq!(
+        other_body.problem(),
+        (422, "idempotency_key_reused".to_string())
+    );
+    let other_path = world
+        .keyed("/api/v1/gates/gate-2/decisions", "k1", DECISION)
+        .await;
+    assert_eq!(
+        other_path.problem(),
+        (422, "idempotency_key_reused".to_string())
+    );
+    assert_eq!(world.work.decisions.load(Ordering::SeqCst), 1);
+
+    let stale = r#"{"verdict":"approve","evidence_digest":"e0"}"#;
+    let refused = world.keyed(path, "k2", stale).await;
+    let repeated = world.keyed(path, "k2", stale).await;
+    assert_eq!(refused.problem(), (409, "evidence_changed".to_string()));
+    assert_eq!(repeated.problem(), refused.problem());
+    assert_eq!(repeated.header(idempotency::REPLAYED), "true");
+
+    // Another actor's key is another key.
+    let cookie = world.sign_in("dana").await;
+    let headers = [
+        ("cookie", &*cookie),
+        ("content-type", "application/json"),
+        ("idempotency-key", "k1"),
+    ];
+    let answer = world.send("POST", path, &headers, DECISION).await;
+    assert_eq!(
+        (answer.status, answer.header(idempotency::REPLAYED)),
+        (200, "")
+    );
+    assert_eq!(world.work.decisions.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_at_the_same_time_has_one_effect() {
+    let world = world().await;
+    let path = "/api/v1/services/svc-1/rollbacks";
+    let body = r#"{"target":"previous","reason":"5xx","plan_digest":"p1"}"#;
+    let answers = futures::future::join_all((0..12).map(|_| world.keyed(path, "k1", body))).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.status == 202 && answer.json()["id"] == "op-1")
+    );
+    let replayed = answers
+        .iter()
+        .filter(|answer| answer.header(idempotency::REPLAYED) == "true")
+        .count();
+    assert_eq!(
+        (replayed, world.work.rollbacks.lock().unwrap().len()),
+        (11, 1)
+    );
+}
+#[tokio::test]
+async fn a_decision_by_form() {
+    let world = world().await;
+    let (dana, vera) = (world.sign_in("dana").await, world.sign_in("vera").await);
+    let path = "/gates/gate-1/decisions";
+    let fields = |digest, to| {
+        [
+            ("verdict", "approve"),
+            ("reason", " "),
+            ("evidence_digest", digest),
+            ("to", to),
+        ]
+    };
+    let done = world
+        .form(path, &dana, &fields("e1", "/deployments/dep-1?x=1#gate"))
+        .await;
+    assert_eq!(
+        (done.status, done.location()),
+        (303, "/deployments/dep-1?x=1&done=decided#gate")
+    );
+    let stale = world
+        .form(path, &dana, &fields("e0", "/gates/gate-1?done=decided"))
+        .await;
+    assert_eq!(
+        stale.location(),
+        "/gates/gate-1?problem=evidence_changed&message=Evidence+changed.+Review+again."
+    );
+    let forbidden = world.form(path, &vera, &fields("e1", "")).await;
+    assert_eq!(
+        forbidden.location(),
+        "/gates/gate-1?problem=forbidden&message=You+may+not+decide."
+    );
+    let stranger = world.form(path, "", &fields("e1", "/gates/gate-1")).await;
+    assert_eq!(stranger.location(), "/sign-in?to=%2F");
+    assert_eq!(world.work.decisions.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_rollback_by_form() {
+    let world = world().await;
+    let cookie = world.sign_in("dana").await;
+    let path = "/services/svc-1/rollbacks";
+    let fields = |reason| {
+        [
+            ("target", "previous"),
+            ("reason", reason),
+            ("plan_digest", "p1"),
+            ("idempotency_key", "f1"),
+        ]
+    };
+    let refused = world.form(path, &cookie, &fields("")).await;
+    assert_eq!(
+        refused.location(),
+        "/services/svc-1/rollback?to=previous&problem=reason_missing&message=Say+why."
+    );
+    let done = world.form(path, &cookie, &fields("5xx")).await;
+    assert_eq!(
+        (done.status, done.location()),
+        (303, "/services/svc-1?done=rollback&operation=op-1"),
+        "a corrected form passes"
+    );
+    let twice = world.form(path, &cookie, &fields("5xx")).await;
+    assert_eq!(twice.location(), done.location());
+    assert_eq!(world.work.rollbacks.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn colours_are_chosen_and_kept() {
+    let world = world().await;
+    let cookie = world.sign_in("dana").await;
+    let answer = world
+        .form("/theme", &cookie, &[("theme", "dark"), ("to", "/history")])
+        .await;
+    assert_eq!((answer.status, answer.location()), (303, "/history"));
+    let set: Vec<&str> = answer
+        .headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
+    assert!(
+        set.iter()
+            .any(|cookie| cookie.starts_with("theme=dark; Path=/; Max-Age=31536000; SameSite=Lax")),
+        "{set:?}"
+    );
+    let dark = world.get("/", &format!("{cookie}; theme=dark")).await;
+    assert!(dark.body.contains("data-theme=\"dark\""), "{}", dark.body);
+    assert!(
+        !world.get("/", &cookie).await.body.contains("data-theme"),
+        "the device decides"
+    );
+}
+#[tokio::test]
+async fn a_page_has_its_policy_its_nonce_and_its_files() {
+    let world = world().await;
+    let cookie = world.sign_in("dana").await;
+    let page = world.get("/", &cookie).await;
+    assert_eq!(page.status, 200);
+    let policy = page.header(header::CONTENT_SECURITY_POLICY);
+    let nonce = policy
+        .split("'nonce-")
+        .nth(1)
+        .and_then(|rest| rest.split('\'').next())
+        .unwrap();
+    assert_eq!(
+        policy,
+        format!(
+            "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; style-src 'self'; \
+             img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'none'"
+        )
+    );
+    assert!(
+        page.body.contains(&format!("nonce=\"{nonce}\"")),
+        "{}",
+        page.body
+    );
+    assert!(
+        !world.get("/", &cookie).await.body.contains(nonce),
+        "every page has its own"
+    );
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        assert_eq!(page.header(&name), value, "{name}");
+    }
+    let style = page
+        .body
+        .split("href=\"")
+        .map(|rest| rest.split('"').next().unwrap())
+        .find(|href| href.ends_with(".css"));
+    let style = world.send("GET", style.unwrap(), &[], "").await;
+    assert_eq!((style.status, &*style.body), (200, "body{}"));
+    assert!(style.header(header::CACHE_CONTROL).contains("immutable"));
+    assert_eq!(
+        world.send("GET", "/robots.txt", &[], "").await.body,
+        "User-agent: *"
+    );
+    assert_eq!(
+        world
+            .send("GET", "/favicon.ico", &[], "")
+            .await
+            .header(header::CONTENT_TYPE),
+        "image/svg+xml"
+    );
+}
+
+#[tokio::test]
+async fn the_sign_in_page_needs_nobody_and_a_missing_thing_is_missing() {
+    let world = world().await;
+    let page = world.send("GET", "/sign-in?to=%2Fhistory", &[], "").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert!(page.header(header::CONTENT_TYPE).starts_with("text/html"));
+    let cookie = world.sign_in("dana").await;
+    assert_eq!(world.get("/ask/me", &cookie).await.status, 200);
+    assert_eq!(
+        world
+            .send("HEAD", "/", &[("cookie", &*cookie)], "")
+            .await
+            .status,
+        200
+    );
+}
