@@ -150,3 +150,12 @@ create table changes (
     deployment_id  text,
     at             bigint not null
 );
+
+-- Until when AWS was listed for new deployments. The start of the latest one recorded would not do: a hook may record
+-- a deployment before the watcher has listed those that came before it.
+create table watch_marks (
+    account       text not null,
+    region        text not null,
+    listed_until  bigint not null,
+    primary key (account, region)
+);

@@ -39,3 +39,5 @@ values ('dep-1', 1794999960000, 'p99', 'new', 412.5);
 
 insert into changes (sequence, kind, subject, deployment_id, at)
 values (1, 'deployment', 'dep-1', 'dep-1', 1795000000000);
+
+insert into watch_marks (account, region, listed_until) values ('123456789012', 'eu-central-1', 1795000000000);

@@ -46,6 +46,30 @@ pub struct CloudError {
 }
 
 impl CloudError {
+    /// Whether AWS says that the caller may not, which an administrator can change.
+    pub fn is_about_permission(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "AccessDenied"
+                | "AccessDeniedException"
+                | "UnauthorizedOperation"
+                | "UnrecognizedClientException"
+                | "InvalidClientTokenId"
+                | "InvalidSignatureException"
+                | "SignatureDoesNotMatch"
+        )
+    }
+
+    /// Whether AWS says that what was to be ended has ended already.
+    pub fn says_already_over(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "LifecycleEventAlreadyCompletedException"
+                | "DeploymentAlreadyCompletedException"
+                | "DeploymentIsNotInReadyStateException"
+        )
+    }
+
     /// Whether AWS says that the thing asked about does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(

@@ -12,6 +12,7 @@ use crate::evidence;
 use crate::watch;
 use serde_json::Value;
 use serde_json::json;
+use std::time::Duration;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentReading;
@@ -31,6 +32,7 @@ use switchback_domain::gate::GateState;
 use switchback_domain::gate::Verdict;
 use switchback_domain::ids::GateId;
 use switchback_domain::moment::Moment;
+use switchback_domain::service::Service;
 use switchback_store::StoreError;
 use switchback_store::Tx;
 use switchback_store::records::DeploymentRecord;
@@ -64,8 +66,11 @@ const READY_STAGE: &str = "Ready";
 /// How long a hook is kept waiting for its lifecycle event to show, in seconds: AWS's own five minutes to start.
 const HOOK_PATIENCE_SECONDS: i64 = 300;
 
-/// What failed is tried again no sooner than this, in seconds of real time.
-const PAUSE_AFTER_FAILURE: std::time::Duration = std::time::Duration::from_secs(2);
+/// What failed is tried again no sooner than this; the pause doubles with every attempt up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A change to a gate that following its deployment brought up.
 pub(crate) enum GateChange {
@@ -153,13 +158,17 @@ impl Control {
             let control = self.clone();
             tokio::spawn(async move {
                 let _claim = claim;
-                if let Err(error) = control.open_gate(&hook).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        deployment.aws_id = hook.deployment_aws_id,
-                        "a hook still waits to become a gate"
-                    );
-                    pause().await;
+                match control.open_gate(&hook).await {
+                    Ok(Opened::Gate(_) | Opened::Refused(_)) => {}
+                    Ok(Opened::NotYet) => pause(0).await,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            deployment.aws_id = hook.deployment_aws_id,
+                            "a hook still waits to become a gate"
+                        );
+                        pause(0).await;
+                    }
                 }
             });
         }
@@ -204,7 +213,11 @@ impl Control {
         };
         let id = GateId::derive(&record.id, &hook.execution_id);
         if self.inner.store.gate_fetch(&id).await?.is_some() {
-            self.mark_hook(hook, "gate", None).await?;
+            match self.mark_hook(hook, "gate", None).await {
+                // It was marked when the gate opened.
+                Ok(()) | Err(StepError::Store(StoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
             return Ok(Opened::Gate(id));
         }
         let lifecycle = cloud.lifecycle(&hook.deployment_aws_id).await?;
@@ -381,6 +394,7 @@ impl Control {
             let Some(claim) = self.claim(gate.id.as_str()) else {
                 continue;
             };
+            let attempts = gate.delivery_attempts;
             let control = self.clone();
             tokio::spawn(async move {
                 let _claim = claim;
@@ -389,7 +403,7 @@ impl Control {
                         error = &error as &dyn std::error::Error,
                         "a verdict is not delivered yet"
                     );
-                    pause().await;
+                    pause(attempts).await;
                 }
             });
         }
@@ -442,13 +456,16 @@ impl Control {
                 let detail = receipt.request_id.map(|id| format!("AWS request {id}"));
                 self.delivered(gate, DeliveryEvent::Answered, detail).await
             }
-            Err(error) if error.kind == WhatToDo::Never => {
+            Err(error) if error.kind == WhatToDo::Never && error.says_already_over() => {
+                // Our own earlier call may have ended the wait; until AWS shows how it ended, it was heard.
                 let event = self
                     .shown(&*cloud, &gate, &record)
                     .await?
-                    .unwrap_or(DeliveryEvent::Refused);
+                    .unwrap_or(DeliveryEvent::Answered);
                 self.delivered(gate, event, Some(error.to_string())).await
             }
+            // Any other refusal (a missing permission, for one) may pass while AWS still waits: the verdict stays
+            // recorded, with AWS's words, until AWS shows that the wait is over.
             Err(error) => {
                 gate.delivery_detail = Some(error.to_string());
                 let mut tx = self.inner.store.begin().await?;
@@ -509,13 +526,14 @@ impl Control {
     pub(crate) fn gate_changes(
         &self,
         cloud: &dyn Cloud,
+        service: &Service,
         record: &DeploymentRecord,
         gates: &[GateRecord],
     ) -> Vec<GateChange> {
         let mut changes = Vec::new();
         for gate in gates {
             if gate.state == GateState::Open {
-                if !watch::still_waits(gate, record) {
+                if watch::wait_is_over(gate, record) {
                     changes.push(GateChange::Superseded(gate.clone()));
                 } else {
                     let digest = watch::evidence_digest(record, gate);
@@ -538,15 +556,22 @@ impl Control {
                 .iter()
                 .any(|gate| gate.kind == GateKind::CodedeployReadyWait)
         {
-            changes.push(GateChange::Opened(self.ready_wait_gate(cloud, record)));
+            changes.push(GateChange::Opened(
+                self.ready_wait_gate(cloud, service, record),
+            ));
         }
         changes
     }
 
-    fn ready_wait_gate(&self, cloud: &dyn Cloud, record: &DeploymentRecord) -> GateRecord {
+    fn ready_wait_gate(
+        &self,
+        cloud: &dyn Cloud,
+        service: &Service,
+        record: &DeploymentRecord,
+    ) -> GateRecord {
         let now = cloud.now();
-        // CodeDeploy does not tell when its wait ends; our own fuse is far shorter than its shortest useful wait.
-        let wall_at = now.plus_seconds(gate::CODEDEPLOY_HOOK_WALL_SECONDS);
+        // CodeDeploy does not tell when its wait began; it was not there at the look before this one.
+        let wall_at = now.plus_seconds(service.deployment_group.ready_wait_minutes * 60);
         let policy = self.inner.policy;
         GateRecord {
             id: GateId::derive(&record.id, READY_WAIT),
@@ -824,6 +849,7 @@ fn log_store(what: &str, error: &StoreError) {
 }
 
 /// Holds a claim a little longer after a failure, so that a failing call is not made four times a second.
-pub(crate) async fn pause() {
-    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+pub(crate) async fn pause(attempts: i64) {
+    let doublings = u32::try_from(attempts.clamp(0, 5)).unwrap_or_default();
+    tokio::time::sleep((SHORTEST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE)).await;
 }

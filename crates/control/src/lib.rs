@@ -66,6 +66,8 @@ pub(crate) struct Inner {
     wake_acts: Notify,
     /// Gates and operations whose call is being made by this process right now.
     in_flight: Mutex<HashSet<String>>,
+    /// Groups that deploy no watched ECS service, as region, application and group; forgotten at every full look.
+    unwatched: Mutex<HashSet<(String, String, String)>>,
     /// By region: the account number and how the last look went.
     looked: Mutex<BTreeMap<String, Looked>>,
 }
@@ -90,6 +92,7 @@ impl Control {
                 wake_watch: Notify::new(),
                 wake_acts: Notify::new(),
                 in_flight: Mutex::new(HashSet::new()),
+                unwatched: Mutex::new(HashSet::new()),
                 looked: Mutex::new(BTreeMap::new()),
             }),
         }
@@ -151,11 +154,37 @@ impl Control {
             .cloned()
     }
 
-    /// Whether AWS of that region was read at least once, so that its clock is the account's.
+    /// Whether AWS of that region has answered, so that its clock is the account's.
     pub(crate) fn has_looked(&self, region: &str) -> bool {
         lock(&self.inner.looked)
             .get(region)
-            .is_some_and(|looked| looked.at.is_some())
+            .is_some_and(|looked| looked.account.is_some())
+    }
+
+    /// Whether AWS of any region has answered, so that [`Control::clock`] is the account's and not the machine's.
+    pub fn hears_aws(&self) -> bool {
+        lock(&self.inner.looked)
+            .values()
+            .any(|looked| looked.account.is_some())
+    }
+
+    /// Asks AWS for something cheap, so that the account's clock is fresh. Failing changes nothing.
+    pub async fn refresh_clock(&self) {
+        for cloud in &self.inner.clouds {
+            match cloud.account().await {
+                Ok(account) => {
+                    lock(&self.inner.looked)
+                        .entry(cloud.region().to_string())
+                        .or_default()
+                        .account = Some(account);
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    aws.region = cloud.region(),
+                    "AWS did not answer when its clock was asked for"
+                ),
+            }
+        }
     }
 
     /// Marks something as being worked on by this process; `None` when it already is.

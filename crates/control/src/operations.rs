@@ -83,13 +83,13 @@ impl Control {
             let Some(claim) = self.claim(operation.id.as_str()) else {
                 continue;
             };
-            let control = self.clone();
+            let (control, attempts) = (self.clone(), operation.attempts);
             tokio::spawn(async move {
                 let _claim = claim;
                 let id = operation.id.clone();
                 if let Err(error) = control.carry_out(operation).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, operation.id = %id, "an operation is not carried out yet");
-                    pause().await;
+                    pause(attempts).await;
                 }
             });
         }
@@ -124,6 +124,17 @@ impl Control {
         mut record: OperationRecord,
         call: &OperationCall,
     ) -> Result<(), StepError> {
+        let age = cloud.now().millis_since(record.created_at);
+        if age > operation::INTENT_LIFETIME_SECONDS * 1000 {
+            let detail = "It could not be sent within 15 minutes, and the plan may no longer hold. Nothing was changed. Ask again.";
+            return self
+                .moved(
+                    &mut record,
+                    OperationEvent::Abandon,
+                    Some(detail.to_string()),
+                )
+                .await;
+        }
         record.called_at = Some(cloud.now());
         record.attempts += 1;
         self.moved(&mut record, OperationEvent::Call, None).await?;
@@ -149,13 +160,19 @@ impl Control {
                     self.moved(&mut record, OperationEvent::Lost, Some(error.to_string()))
                         .await?;
                 }
-                WhatToDo::Never => match self.refused_effect(cloud, &record, call).await? {
-                    Some(aws_id) => {
+                // A refusal may come from our own earlier call having had its effect ("already has an active
+                // deployment", "already completed"): AWS is asked before the operation is called failed.
+                WhatToDo::Never => match self.shown_effect(cloud, &record, call).await? {
+                    Shown::Effect(aws_id) => {
                         record.aws_id = Some(aws_id.clone());
                         self.moved(&mut record, OperationEvent::Accepted, Some(aws_id))
                             .await?;
                     }
-                    None => {
+                    Shown::TooEarly if record.attempts > 1 => {
+                        self.moved(&mut record, OperationEvent::Lost, Some(error.to_string()))
+                            .await?;
+                    }
+                    Shown::NoEffect | Shown::TooEarly => {
                         let detail = format!("AWS refused: {error}. Nothing was changed.");
                         self.moved(&mut record, OperationEvent::Refused, Some(detail))
                             .await?;
@@ -204,20 +221,6 @@ impl Control {
         }
     }
 
-    /// A refusal may come from our own earlier call having had its effect: "already has an active deployment",
-    /// "already completed". AWS is asked before the operation is called failed.
-    async fn refused_effect(
-        &self,
-        cloud: &dyn Cloud,
-        record: &OperationRecord,
-        call: &OperationCall,
-    ) -> Result<Option<String>, StepError> {
-        match self.shown_effect(cloud, record, call).await? {
-            Shown::Effect(aws_id) => Ok(Some(aws_id)),
-            Shown::NoEffect | Shown::TooEarly => Ok(None),
-        }
-    }
-
     /// Asks AWS whether a call whose answer is not known had its effect.
     async fn look_for_effect(
         &self,
@@ -240,7 +243,7 @@ impl Control {
                 .await
             }
             Shown::TooEarly => {
-                pause().await;
+                pause(0).await;
                 Ok(())
             }
         }
@@ -282,13 +285,15 @@ impl Control {
             }
             (_, _, None) => None,
         };
+        let grace = match record.kind {
+            OperationKind::Redeploy => operation::LISTING_GRACE_SECONDS,
+            OperationKind::StopInFlight | OperationKind::RejectAtGate => {
+                operation::STOP_GRACE_SECONDS
+            }
+        };
         Ok(match found {
             Some(aws_id) => Shown::Effect(aws_id),
-            None if cloud.now().millis_since(called_at)
-                >= operation::LISTING_GRACE_SECONDS * 1000 =>
-            {
-                Shown::NoEffect
-            }
+            None if cloud.now().millis_since(called_at) >= grace * 1000 => Shown::NoEffect,
             None => Shown::TooEarly,
         })
     }
@@ -303,7 +308,7 @@ impl Control {
             (_, None) => None,
         };
         let Some(deployment) = deployment else {
-            pause().await;
+            pause(0).await;
             return Ok(());
         };
         let good = match record.kind {
@@ -329,7 +334,7 @@ impl Control {
             self.moved(&mut record, OperationEvent::Broken, Some(detail))
                 .await
         } else {
-            pause().await;
+            pause(0).await;
             Ok(())
         }
     }

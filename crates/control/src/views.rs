@@ -1,6 +1,5 @@
 //! Records as views: what the contract promises, from what the store keeps.
 
-use crate::evidence;
 use crate::watch::percent;
 use serde_json::Value;
 use switchback_contract::AlarmView;
@@ -441,13 +440,4 @@ pub(crate) fn seconds_to_full_traffic(record: &DeploymentRecord) -> Option<i64> 
         .iter()
         .find(|stage| stage.name == "AllowTraffic" && stage.status == StageStatus::Succeeded)?;
     Some(shifted.ended_at?.millis_since(record.started_at) / 1000)
-}
-
-/// The alarms that fire now, by the service's latest deployment.
-pub(crate) fn firing_alarms(deployments: &[DeploymentRecord]) -> Vec<String> {
-    deployments
-        .iter()
-        .find(|record| record.standing.outcome == Outcome::InProgress)
-        .map(|record| evidence::firing(&record.alarms))
-        .unwrap_or_default()
 }

@@ -312,6 +312,8 @@ fn cause(reading: &Reading, known: Known) -> OutcomeCause {
             OutcomeCause::Gate
         }
         Some("HOOK_EXECUTION_FAILURE" | "INVALID_LAMBDA_FUNCTION") => OutcomeCause::Hook,
+        // A rejected ready-wait is delivered by stopping the deployment.
+        Some("MANUAL_STOP") if known.gate_rejected => OutcomeCause::Gate,
         Some("MANUAL_STOP") => OutcomeCause::Operator,
         Some("TIMEOUT") => OutcomeCause::Timeout,
         Some(_) => OutcomeCause::Error,

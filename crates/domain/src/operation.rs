@@ -73,11 +73,13 @@ pub enum OperationEvent {
     Finished,
     /// What was accepted has come to a bad end.
     Broken,
+    /// It waited too long to be sent: what was decided then may be wrong now.
+    Abandon,
 }
 
 impl OperationEvent {
     /// Every event.
-    pub const ALL: [OperationEvent; 8] = [
+    pub const ALL: [OperationEvent; 9] = [
         OperationEvent::Call,
         OperationEvent::Accepted,
         OperationEvent::Refused,
@@ -86,6 +88,7 @@ impl OperationEvent {
         OperationEvent::Absent,
         OperationEvent::Finished,
         OperationEvent::Broken,
+        OperationEvent::Abandon,
     ];
 }
 
@@ -108,6 +111,7 @@ pub fn operation_after(
     use OperationState as State;
     match (state, event) {
         (State::Intended, Event::Call) => Ok(State::Calling),
+        (State::Intended, Event::Abandon) => Ok(State::Failed),
         (State::Calling, Event::Accepted) => Ok(State::Submitted),
         (State::Calling, Event::Refused) => Ok(State::Failed),
         (State::Calling, Event::Lost) => Ok(State::Unknown),
@@ -125,7 +129,7 @@ pub fn operation_after(
             | Event::Finished
             | Event::Broken,
         )
-        | (State::Calling, Event::Call | Event::Finished | Event::Broken)
+        | (State::Calling, Event::Call | Event::Finished | Event::Broken | Event::Abandon)
         | (
             State::Submitted,
             Event::Call
@@ -133,7 +137,8 @@ pub fn operation_after(
             | Event::Refused
             | Event::Lost
             | Event::Found
-            | Event::Absent,
+            | Event::Absent
+            | Event::Abandon,
         )
         | (
             State::Unknown,
@@ -142,7 +147,8 @@ pub fn operation_after(
             | Event::Refused
             | Event::Lost
             | Event::Finished
-            | Event::Broken,
+            | Event::Broken
+            | Event::Abandon,
         )
         | (
             State::Done | State::Failed,
@@ -153,10 +159,17 @@ pub fn operation_after(
             | Event::Found
             | Event::Absent
             | Event::Finished
-            | Event::Broken,
+            | Event::Broken
+            | Event::Abandon,
         ) => Err(OperationRefused { state, event }),
     }
 }
+
+/// How long an intent may wait to be sent, in seconds. Older ones are abandoned: the plan behind them may no longer hold.
+pub const INTENT_LIFETIME_SECONDS: i64 = 900;
+
+/// How long AWS may take to show a stop, in seconds (aws.md §1.6: 10 to 25 s seen).
+pub const STOP_GRACE_SECONDS: i64 = 60;
 
 /// How long AWS may take to list a deployment it has accepted, in seconds. Until then "not listed" proves nothing.
 pub const LISTING_GRACE_SECONDS: i64 = 10;

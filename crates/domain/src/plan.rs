@@ -132,8 +132,8 @@ pub struct PlanFacts {
     pub was_rolled_back: bool,
     /// Seconds from start to full traffic of this service's past successful deployments.
     pub past_seconds: Vec<i64>,
-    /// Alarms of the group that fire now.
-    pub firing_alarms: Vec<String>,
+    /// Alarms of the group that fire now; `None` when AWS could not be asked.
+    pub firing_alarms: Option<Vec<String>>,
 }
 
 /// There is nothing to plan.
@@ -179,8 +179,35 @@ pub fn plan(facts: &PlanFacts) -> Result<Plan, PlanRefused> {
             redeploy(facts, target)?
         }
     };
-    plan.digest = Digest::of(&json!({ "plan": plan, "app_spec": facts.app_spec }));
+    plan.digest = digest(&plan, facts);
     Ok(plan)
+}
+
+/// What the digest covers: everything that is done and what speaks against it. A check that came out well
+/// and one that could not be made are left out, and so is the estimate: a slow answer of AWS must not make
+/// the plan stale in the middle of an incident.
+fn digest(plan: &Plan, facts: &PlanFacts) -> Digest {
+    let against: Vec<&PreflightCheck> = plan
+        .preflight
+        .iter()
+        .filter(|check| {
+            matches!(
+                check.result,
+                PreflightResult::Warning | PreflightResult::Blocking
+            )
+        })
+        .collect();
+    Digest::of(&json!({
+        "service": plan.service,
+        "kind": plan.kind,
+        "target": plan.target,
+        "deployment": plan.deployment,
+        "gate": plan.gate,
+        "against": against,
+        "calls": plan.calls,
+        "consequences": plan.consequences,
+        "app_spec": facts.app_spec,
+    }))
 }
 
 fn base(facts: &PlanFacts, kind: OperationKind) -> Plan {
@@ -380,16 +407,26 @@ fn redeploy(facts: &PlanFacts, target: &Revision) -> Result<Plan, PlanRefused> {
             format!("A deployment of {short} was itself rolled back."),
         ));
     }
-    if !facts.firing_alarms.is_empty() {
-        plan.preflight.push(check(
+    plan.preflight.push(match &facts.firing_alarms {
+        Some(firing) if firing.is_empty() => check(
+            "Alarms",
+            PreflightResult::Ok,
+            "No alarm of the deployment group fires.".to_string(),
+        ),
+        Some(firing) => check(
             "Alarms",
             PreflightResult::Warning,
             format!(
                 "{} in ALARM. CodeDeploy stops a deployment whose alarm already fires, so this one may be stopped at its start.",
-                facts.firing_alarms.join(", ")
+                firing.join(", ")
             ),
-        ));
-    }
+        ),
+        None => check(
+            "Alarms",
+            PreflightResult::Unchecked,
+            "CloudWatch could not be asked.".to_string(),
+        ),
+    });
     let revision =
         json!({ "revisionType": "AppSpecContent", "appSpecContent": { "content": text } });
     plan.calls = vec![PlannedCall {

@@ -81,6 +81,8 @@ pub struct EarlierDeployment {
 pub struct PreviousFacts {
     /// The service's task sets now.
     pub task_sets: Vec<TaskSet>,
+    /// The id of the task set that AWS says the deployment replaces (label Blue), once it tells.
+    pub replaced_task_set: Option<String>,
     /// Deployments of the same group, in any order.
     pub earlier: Vec<EarlierDeployment>,
     /// What Switchback saw serving, and when it last saw it.
@@ -116,6 +118,13 @@ pub fn previous(
         if let Some(set) = other {
             return Some((set.revision.clone(), PreviousEvidence::TaskSet));
         }
+    }
+    let replaced = facts
+        .task_sets
+        .iter()
+        .find(|set| facts.replaced_task_set.as_ref() == Some(&set.id));
+    if let Some(set) = replaced {
+        return Some((set.revision.clone(), PreviousEvidence::TaskSet));
     }
     if let Some(revision) = &facts.stopped_task {
         return Some((revision.clone(), PreviousEvidence::StoppedTask));
@@ -185,6 +194,20 @@ mod tests {
         };
         assert_eq!(
             previous("d-1", at(9), true, &facts),
+            Some((arn(1), PreviousEvidence::TaskSet))
+        );
+    }
+
+    #[test]
+    fn a_replaced_task_set_that_still_runs_tells_afterwards_too() {
+        // The first deployment of a service was rolled back before anybody looked: what it replaced runs on.
+        let facts = PreviousFacts {
+            task_sets: vec![set(1, true, None)],
+            replaced_task_set: Some("ecs-svc/1".to_string()),
+            ..PreviousFacts::default()
+        };
+        assert_eq!(
+            previous("d-1", at(9), false, &facts),
             Some((arn(1), PreviousEvidence::TaskSet))
         );
     }

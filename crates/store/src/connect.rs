@@ -170,11 +170,11 @@ fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
     }
 }
 
-/// WAL lets readers read while the writer writes. With WAL, synchronous NORMAL keeps the database sound at a power
-/// cut; what may be lost then is the last moments' commits.
+/// WAL lets readers read while the writer writes. Synchronous FULL, not NORMAL: with NORMAL a power cut may lose the last
+/// commits, and an intent that is lost after AWS was called is the one thing that must not happen.
 fn sqlite_pragmas(access: Access) -> String {
     let mut pragmas = format!(
-        "pragma busy_timeout = {WAIT_MILLIS}; pragma journal_mode = wal; pragma synchronous = normal; \
+        "pragma busy_timeout = {WAIT_MILLIS}; pragma journal_mode = wal; pragma synchronous = full; \
          pragma foreign_keys = on;"
     );
     if access == Access::Read {

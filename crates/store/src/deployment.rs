@@ -173,23 +173,6 @@ impl Store {
             .doing("reading the deployments in progress")?;
         records(rows)
     }
-
-    /// When the newest recorded deployment of an account and region started.
-    pub async fn deployment_latest_started(
-        &self,
-        account: &str,
-        region: &str,
-    ) -> Result<Option<Moment>, StoreError> {
-        let (latest,): (Option<i64>,) = sqlx::query_as(
-            "select max(started_at) from deployments where account = $1 and region = $2",
-        )
-        .bind(account)
-        .bind(region)
-        .fetch_one(&self.reader)
-        .await
-        .doing("reading when the newest deployment started")?;
-        Ok(latest.map(Moment::from_millis))
-    }
 }
 
 impl Tx {

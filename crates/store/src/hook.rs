@@ -12,6 +12,9 @@ use switchback_domain::moment::Moment;
 /// either direction.
 const SIGNATURES_KEPT_MILLIS: i64 = 60 * 60 * 1000;
 
+/// How long a hook that no longer waits is kept, in milliseconds: what became of it is in the gate or in nobody's interest.
+const HOOKS_KEPT_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
+
 impl Store {
     /// The hooks that wait to become gates, oldest first.
     pub async fn hook_list_waiting(&self) -> Result<Vec<HookRecord>, StoreError> {
@@ -27,8 +30,14 @@ impl Store {
 }
 
 impl Tx {
-    /// Records a hook. False when it was received before.
+    /// Records a hook. False when it was received before; one that was refused then waits again, since AWS may show now
+    /// what it did not show at the first time. Hooks that ended long ago are forgotten.
     pub async fn hook_insert(&mut self, hook: &HookRecord) -> Result<bool, StoreError> {
+        sqlx::query("delete from hooks where state <> 'waiting' and received_at < $1")
+            .bind(hook.received_at.plus_millis(-HOOKS_KEPT_MILLIS).millis())
+            .execute(self.connection())
+            .await
+            .doing("forgetting old hooks")?;
         let inserted = Columns::new()
             .with("deployment_aws_id", hook.deployment_aws_id.as_str())
             .with("execution_id", hook.execution_id.as_str())
@@ -39,7 +48,8 @@ impl Tx {
                 self.connection(),
                 "recording a hook",
                 "insert into hooks",
-                "on conflict (deployment_aws_id, execution_id) do nothing",
+                "on conflict (deployment_aws_id, execution_id) do update set state = 'waiting', \
+                 received_at = excluded.received_at, detail = null where hooks.state = 'refused'",
             )
             .await?;
         Ok(inserted == 1)

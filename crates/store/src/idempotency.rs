@@ -22,6 +22,9 @@ pub struct IdempotencyRecord {
     pub body: String,
 }
 
+/// How long an answer is kept for a repeated key, in milliseconds: a week.
+const KEYS_KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
+
 impl Store {
     /// What was answered to this actor's request with this key.
     pub async fn idempotency_fetch(
@@ -58,6 +61,11 @@ impl Tx {
         body: &str,
         at: Moment,
     ) -> Result<bool, StoreError> {
+        sqlx::query("delete from idempotency_keys where at < $1")
+            .bind(at.plus_millis(-KEYS_KEPT_MILLIS).millis())
+            .execute(self.connection())
+            .await
+            .doing("forgetting old idempotency keys")?;
         let inserted = Columns::new()
             .with("actor", actor)
             .with("idempotency_key", key)

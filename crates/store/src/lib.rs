@@ -18,6 +18,7 @@ mod session;
 mod timeline;
 mod tx;
 mod user;
+mod watch_mark;
 
 pub use audit::AuditQuery;
 pub use connect::Store;

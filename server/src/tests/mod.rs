@@ -1,9 +1,9 @@
 //! HTTP from the outside: a real store, the real router and pages, and a small console behind them.
 
 mod acts;
-mod people;
 mod problems;
-mod routes;
+mod route_table;
+mod signing_in;
 mod streams;
 
 use super::*;

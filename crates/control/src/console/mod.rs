@@ -65,6 +65,10 @@ use switchback_store::records::GateRecord;
 /// How many deployments of a service are looked at to judge its revisions.
 const HISTORY_LOOKED_AT: i64 = 200;
 
+/// Nobody approves their own change.
+const OWN_DEPLOYMENT: &str =
+    "You started this deployment, so you cannot approve it. To undo it, stop it and roll back.";
+
 /// The console of one actor.
 pub(crate) struct Desk {
     control: Control,
@@ -155,9 +159,15 @@ impl Desk {
             .map_err(store_refusal)?;
         let may_not = self.may_not(Verb::Approve).or_else(|| {
             let name = &self.actor.as_ref()?.name;
-            (gate.state == GateState::Open
-                && decisions.iter().any(|decision| &decision.actor == name))
-            .then(|| "You have decided at this gate already.".to_string())
+            if gate.state != GateState::Open {
+                None
+            } else if decisions.iter().any(|decision| &decision.actor == name) {
+                Some("You have decided at this gate already.".to_string())
+            } else if &record.initiator == name {
+                Some(OWN_DEPLOYMENT.to_string())
+            } else {
+                None
+            }
         });
         Ok(views::gate(gate, &record, &service, &decisions, may_not))
     }
@@ -538,6 +548,13 @@ impl Console for Desk {
             .await
             .map_err(store_refusal)?
             .ok_or_else(|| Refusal::not_found("deployment", record.deployment_id.as_str()))?;
+        if command.verdict == Verdict::Approve && deployment.initiator == actor.name {
+            return Err(Refusal::new(
+                RefusalKind::Forbidden,
+                "own_deployment",
+                OWN_DEPLOYMENT,
+            ));
+        }
         let now = self.now();
         if self.control.has_looked(&deployment.region) && now >= record.expires_at {
             return Err(gate_closed());
@@ -724,7 +741,7 @@ fn service_view(
 ) -> ServiceView {
     let active = history
         .iter()
-        .find(|record| !record.standing.outcome.is_final());
+        .find(|record| record.standing.outcome == Outcome::InProgress);
     let last = history
         .iter()
         .find(|record| record.standing.outcome.is_final());

@@ -104,7 +104,7 @@ impl Desk {
     ) -> Result<PlanFacts, Refusal> {
         let active = match history
             .iter()
-            .find(|record| !record.standing.outcome.is_final())
+            .find(|record| record.standing.outcome == Outcome::InProgress)
         {
             Some(record) => {
                 let gates = self
@@ -143,14 +143,9 @@ impl Desk {
             .find_map(|record| record.app_spec.clone());
         let (app_spec, app_spec_is_its_own) = match own {
             Some(text) => (Some(text), true),
-            None => {
-                let latest = history.iter().find_map(|record| record.app_spec.as_deref());
-                (
-                    latest.and_then(|text| appspec::with_task_definition(text, target).ok()),
-                    false,
-                )
-            }
+            None => (borrowed_app_spec(history, target), false),
         };
+        let firing_alarms = self.firing_alarms(service).await;
         Ok(PlanFacts {
             service: service.clone(),
             active,
@@ -167,8 +162,27 @@ impl Desk {
                 .iter()
                 .filter_map(views::seconds_to_full_traffic)
                 .collect(),
-            firing_alarms: views::firing_alarms(history),
+            firing_alarms,
         })
+    }
+
+    /// The group's alarms that fire now; `None` when AWS does not say in time.
+    async fn firing_alarms(&self, service: &Service) -> Option<Vec<String>> {
+        let names = &service.deployment_group.alarms;
+        if names.is_empty() {
+            return Some(Vec::new());
+        }
+        let cloud = self.control.cloud(&service.region)?;
+        let read = tokio::time::timeout(PREFLIGHT_PATIENCE, cloud.alarms(names)).await;
+        let mut firing: Vec<String> = read
+            .ok()?
+            .ok()?
+            .into_iter()
+            .filter(|alarm| alarm.state == "ALARM")
+            .map(|alarm| alarm.name)
+            .collect();
+        firing.sort();
+        Some(firing)
     }
 
     pub(super) async fn make_plan(
@@ -265,7 +279,7 @@ impl Desk {
             attempts: 0,
             generation: 1,
         };
-        if plan.kind == OperationKind::Redeploy && self.redeploys_unseen(service).await? {
+        if self.unsettled(service, plan).await? {
             return Err(operation_in_progress());
         }
         let mut tx = self.store().begin().await.map_err(store_refusal)?;
@@ -310,17 +324,22 @@ impl Desk {
         Ok(record)
     }
 
-    /// Whether a redeployment was accepted by AWS that the watcher has not recorded yet.
-    pub(super) async fn redeploys_unseen(&self, service: &Service) -> Result<bool, Refusal> {
+    /// Whether AWS has accepted an operation that the record does not show yet, so that the plan is not the whole truth:
+    /// a redeployment that is not recorded, or a stop or rejection of the same deployment.
+    async fn unsettled(&self, service: &Service, plan: &Plan) -> Result<bool, Refusal> {
         let operations = self
             .store()
             .operation_list_by_service(&service.id, 10)
             .await
             .map_err(store_refusal)?;
         Ok(operations.iter().any(|operation| {
-            operation.kind == OperationKind::Redeploy
-                && operation.state == OperationState::Submitted
-                && operation.deployment_id.is_none()
+            let unseen = match operation.kind {
+                OperationKind::Redeploy => operation.deployment_id.is_none(),
+                OperationKind::StopInFlight | OperationKind::RejectAtGate => {
+                    operation.deployment_id == plan.deployment
+                }
+            };
+            operation.state == OperationState::Submitted && unseen
         }))
     }
 
@@ -345,4 +364,19 @@ impl Desk {
             at,
         })
     }
+}
+
+/// The AppSpec of another deployment of the service with the revision put in: the newest that succeeded, else the newest
+/// that can be read.
+fn borrowed_app_spec(history: &[DeploymentRecord], target: &RevisionArn) -> Option<String> {
+    let with_target = |record: &DeploymentRecord| {
+        let text = record.app_spec.as_deref()?;
+        appspec::parse(text).ok()?;
+        appspec::with_task_definition(text, target).ok()
+    };
+    history
+        .iter()
+        .filter(|record| record.standing.outcome == Outcome::Succeeded)
+        .find_map(with_target)
+        .or_else(|| history.iter().find_map(with_target))
 }

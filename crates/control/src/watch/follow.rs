@@ -2,6 +2,7 @@
 
 use crate::Control;
 use crate::error::StepError;
+use crate::watch::Trouble;
 use crate::watch::append;
 use crate::watch::lines::Line;
 use crate::watch::lines::differences;
@@ -58,18 +59,22 @@ impl Control {
             .collect();
         // Rollback deployments come after what they undo; newest first lets one look settle both.
         records.sort_by_key(|record| std::cmp::Reverse(record.started_at));
-        let mut first_error = None;
+        let mut trouble = Trouble::default();
         for record in records {
             let reading = readings.get(&record.aws_id);
             match self.follow_one(cloud, &record, reading).await {
                 // Somebody else wrote the row in the meantime: the next look sees it.
                 Ok(()) | Err(StepError::Store(switchback_store::StoreError::Conflict { .. })) => {}
-                Err(error) => first_error = Some(error),
+                Err(error) => {
+                    trouble.note::<(), _>(Err(error));
+                }
             }
         }
-        first_error.map_or(Ok(()), Err)
+        trouble.or(())
     }
 
+    /// Reads one deployment and writes what changed. Weights, alarms and metrics are what may be missing: how the
+    /// deployment stands is written even when they cannot be read, and their failure is reported afterwards.
     pub(super) async fn follow_one(
         &self,
         cloud: &dyn Cloud,
@@ -80,6 +85,9 @@ impl Control {
         let Some(service) = self.inner.store.service_fetch(&record.service_id).await? else {
             return Ok(());
         };
+        // Read before AWS is: a gate that opens while AWS answers is the next look's.
+        let gates = self.inner.store.gate_list_by_deployment(&record.id).await?;
+        let mut trouble = Trouble::default();
         let mut lines: Vec<Line> = Vec::new();
         match reading {
             None => after.reading.status = AwsStatus::Unknown,
@@ -96,8 +104,8 @@ impl Control {
                     ..reading.reading.clone()
                 };
                 after.ended_at = reading.completed_at;
-                self.read_traffic(cloud, &service, &mut after).await?;
-                self.read_alarms(cloud, &service, &mut after).await?;
+                trouble.note(self.read_traffic(cloud, &service, &mut after).await);
+                trouble.note(self.read_alarms(cloud, &service, &mut after).await);
             }
         }
         if after.rolled_back_by.is_none()
@@ -108,7 +116,6 @@ impl Control {
                 after.rolled_back_by = Some(id);
             }
         }
-        let gates = self.inner.store.gate_list_by_deployment(&record.id).await?;
         let rollback = match &after.rolled_back_by {
             Some(id) if after.reading.rolled_back_by.is_some() => self
                 .inner
@@ -161,11 +168,16 @@ impl Control {
             observed_at: record.observed_at,
             ..after.clone()
         } != *record;
-        let closing = self.gate_changes(cloud, &after, &gates);
+        let closing = self.gate_changes(cloud, &service, &after, &gates);
         if !changed && points.is_empty() && closing.is_empty() {
-            return Ok(());
+            return trouble.or(());
         }
         after.observed_at = observed_at;
+        if ended {
+            // Before the end is told: whoever hears of it may plan a rollback at once, and the plan
+            // begins with what serves.
+            self.refresh_service(cloud, &service).await?;
+        }
         let mut tx = self.inner.store.begin().await?;
         tx.deployment_update(&after).await?;
         for line in &lines {
@@ -215,6 +227,15 @@ impl Control {
                 if let Some(old) = undone.filter(|old| old != new) {
                     tx.served_record(&after.service_id, &old, at, 0).await?;
                 }
+                // A redeployment undoes the one before it only once it has succeeded.
+                if let (Some(original), None) = (&after.rollback_of, &after.reading.rolls_back)
+                    && let Some(mut original) = tx.deployment_fetch(original).await?
+                {
+                    original.rolled_back_by = Some(after.id.clone());
+                    tx.deployment_update(&original).await?;
+                    tx.change_append("deployment", original.id.as_str(), Some(&original.id), at)
+                        .await?;
+                }
             }
             if after.standing.outcome == Outcome::RolledBack
                 && let (Some(old), Some(new)) = (&after.previous_revision, &after.target_revision)
@@ -244,7 +265,6 @@ impl Control {
         }
         tx.commit().await?;
         if ended {
-            self.refresh_service(cloud, &service).await?;
             self.inner.wake_acts.notify_one();
         }
         Ok(())
@@ -342,6 +362,8 @@ impl Control {
         }
         let groups = self.target_groups(cloud, service).await?;
         if groups.is_empty() {
+            // The target groups are gone: there is nothing to wait for in this minute.
+            record.metrics_until = Some(minute);
             return Ok(Vec::new());
         }
         let begin = record

@@ -17,12 +17,14 @@ use serde_json::Value;
 use switchback_cloud::Cloud;
 use switchback_cloud::ServiceReading;
 use switchback_cloud::TaskSetReading;
+use switchback_cloud::WhatToDo;
 use switchback_domain::actor::Actor;
 use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::StageStatus;
+use switchback_domain::gate::GateKind;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::moment::Moment;
@@ -42,6 +44,28 @@ pub(crate) struct Looked {
     pub(crate) at: Option<Moment>,
     /// What went wrong since.
     pub(crate) trouble: Option<String>,
+}
+
+/// The first of several failures.
+#[derive(Default)]
+pub(super) struct Trouble(Option<StepError>);
+
+impl Trouble {
+    /// Keeps the first failure; gives the value of a success.
+    pub(super) fn note<T, E: Into<StepError>>(&mut self, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.0.get_or_insert(error.into());
+                None
+            }
+        }
+    }
+
+    /// The value, unless something failed.
+    pub(super) fn or<T>(self, value: T) -> Result<T, StepError> {
+        self.0.map_or(Ok(value), Err)
+    }
 }
 
 impl Control {
@@ -84,21 +108,26 @@ impl Control {
         Ok(account)
     }
 
+    /// Every step is tried even when one before it failed: one deployment that cannot be read must not
+    /// keep the others from being recorded. The first failure is the look's.
     async fn look_once(&self, cloud: &dyn Cloud, full: bool) -> Result<bool, StepError> {
         let account = self.account_of(cloud).await?;
-        self.follow_active(cloud).await?;
+        let mut trouble = Trouble::default();
+        trouble.note(self.follow_active(cloud).await);
         if full {
-            self.read_services(cloud, &account).await?;
+            lock(&self.inner.unwatched).clear();
+            trouble.note(self.read_services(cloud, &account).await);
         }
-        let recorded = self.record_new(cloud, &account).await?;
-        if recorded > 0 {
-            self.follow_active(cloud).await?;
+        let recorded = trouble.note(self.record_new(cloud, &account).await);
+        if recorded.unwrap_or_default() > 0 {
+            trouble.note(self.follow_active(cloud).await);
         }
-        self.finish_metrics(cloud).await?;
+        trouble.note(self.finish_metrics(cloud).await);
         let active = self.inner.store.deployment_list_active().await?;
-        Ok(active.iter().any(|record| {
+        let moving = active.iter().any(|record| {
             record.region == cloud.region() && record.standing.outcome == Outcome::InProgress
-        }))
+        });
+        trouble.or(moving)
     }
 
     // ---- services -------------------------------------------------------------------------------
@@ -217,7 +246,6 @@ pub(crate) fn still_waits(
     gate: &switchback_store::records::GateRecord,
     record: &DeploymentRecord,
 ) -> bool {
-    use switchback_domain::gate::GateKind;
     match gate.kind {
         GateKind::CodedeployReadyWait => record.reading.status == AwsStatus::Ready,
         GateKind::CodedeployHook | GateKind::EcsPause => {
@@ -226,6 +254,29 @@ pub(crate) fn still_waits(
                     stage.name == gate.stage && stage.status == StageStatus::InProgress
                 })
         }
+    }
+}
+
+/// Whether AWS shows that the wait at the gate is over. Not the opposite of waiting: a reading that is older
+/// than the gate, or none at all, shows neither.
+pub(crate) fn wait_is_over(
+    gate: &switchback_store::records::GateRecord,
+    record: &DeploymentRecord,
+) -> bool {
+    let ended = match record.reading.status {
+        AwsStatus::Succeeded | AwsStatus::Failed | AwsStatus::Stopped => true,
+        AwsStatus::Running | AwsStatus::Ready | AwsStatus::Unknown => false,
+    };
+    let stage_ended = record.reading.stages.iter().any(|stage| {
+        let ended = match stage.status {
+            StageStatus::Succeeded | StageStatus::Failed | StageStatus::Skipped => true,
+            StageStatus::Pending | StageStatus::InProgress | StageStatus::Unknown => false,
+        };
+        stage.name == gate.stage && ended
+    });
+    match gate.kind {
+        GateKind::CodedeployReadyWait => ended || record.reading.status == AwsStatus::Running,
+        GateKind::CodedeployHook | GateKind::EcsPause => ended || stage_ended,
     }
 }
 
@@ -246,13 +297,21 @@ pub(crate) fn observed(at: Moment, event: AuditEvent) -> AuditEntry {
     }
 }
 
-/// `None` when AWS says that there is no such thing; other errors stay errors.
+/// `None` when AWS says that there is no such thing, or that it will never tell: asking again would keep the
+/// deployment from being recorded at all. What may be told later (throttling, missing permission) stays an error.
 pub(crate) fn readable<T>(
     result: Result<T, switchback_cloud::CloudError>,
 ) -> Result<Option<T>, StepError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_missing() => Ok(None),
+        Err(error) if error.kind == WhatToDo::Never && !error.is_about_permission() => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "AWS will not tell something; it is left open in the record"
+            );
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::Control;
 use crate::error::StepError;
+use crate::lock;
+use crate::watch::Trouble;
 use crate::watch::append;
 use crate::watch::observed;
 use crate::watch::readable;
@@ -13,6 +15,7 @@ use switchback_domain::appspec;
 use switchback_domain::audit::AuditEvent;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Outcome;
+use switchback_domain::deployment::Phase;
 use switchback_domain::deployment::Reading;
 use switchback_domain::deployment::StageStatus;
 use switchback_domain::deployment::Standing;
@@ -23,12 +26,17 @@ use switchback_domain::previous;
 use switchback_domain::previous::EarlierDeployment;
 use switchback_domain::previous::PreviousEvidence;
 use switchback_domain::previous::PreviousFacts;
+use switchback_domain::previous::TaskSet;
+use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Service;
 use switchback_store::DeploymentQuery;
 use switchback_store::records::DeploymentRecord;
 
 /// AWS may list a deployment a little after its creation time; new ones are looked for from this far back.
 const OVERLAP_SECONDS: i64 = 120;
+
+/// How often it is written down until when everything is recorded, in seconds.
+const MARK_INTERVAL_SECONDS: i64 = 60;
 
 impl Control {
     /// Finds deployments that are not recorded yet and records them, oldest first.
@@ -37,12 +45,13 @@ impl Control {
         cloud: &dyn Cloud,
         account: &str,
     ) -> Result<usize, StepError> {
-        let latest = self
+        let began = cloud.now();
+        let mark = self
             .inner
             .store
-            .deployment_latest_started(account, cloud.region())
+            .watch_mark_fetch(account, cloud.region())
             .await?;
-        let since = latest.map(|at| at.plus_seconds(-OVERLAP_SECONDS));
+        let since = mark.map(|at| at.plus_seconds(-OVERLAP_SECONDS));
         let mut unknown = Vec::new();
         for aws_id in cloud.deployment_ids(None, since).await? {
             let id = DeploymentId::derive(account, cloud.region(), &aws_id);
@@ -50,18 +59,29 @@ impl Control {
                 unknown.push(aws_id);
             }
         }
-        if unknown.is_empty() {
-            return Ok(0);
-        }
-        let mut readings = cloud.deployments(&unknown).await?;
+        let mut readings = if unknown.is_empty() {
+            Vec::new()
+        } else {
+            cloud.deployments(&unknown).await?
+        };
         readings.sort_by(|a, b| (a.created_at, &a.aws_id).cmp(&(b.created_at, &b.aws_id)));
+        let mut trouble = Trouble::default();
         let mut recorded = 0;
         for reading in readings {
-            if let Some(record) = self.record_one(cloud, account, &reading).await? {
+            let new = trouble.note(self.record_one(cloud, account, &reading).await);
+            if let Some(Some(record)) = new {
                 recorded += 1;
                 // What already ended is settled at once: the next one's previous revision follows from it.
-                self.follow_one(cloud, &record, Some(&reading)).await?;
+                trouble.note(self.follow_one(cloud, &record, Some(&reading)).await);
             }
+        }
+        // Only when all are recorded, and seldom: the mark is written for the next start, not for every look.
+        let due = mark.is_none_or(|mark| began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000);
+        let recorded = trouble.or(recorded)?;
+        if due || recorded > 0 {
+            let mut tx = self.inner.store.begin().await?;
+            tx.watch_mark_set(account, cloud.region(), began).await?;
+            tx.commit().await?;
         }
         Ok(recorded)
     }
@@ -88,11 +108,22 @@ impl Control {
         let service = match by_group().await? {
             Some(service) => service,
             None => {
+                let group = (
+                    cloud.region().to_string(),
+                    reading.application.clone(),
+                    reading.group.clone(),
+                );
+                if lock(&self.inner.unwatched).contains(&group) {
+                    return Ok(None);
+                }
                 // A group that was made since the last full look, or one that deploys no ECS service.
                 self.read_services(cloud, account).await?;
                 match by_group().await? {
                     Some(service) => service,
-                    None => return Ok(None),
+                    None => {
+                        lock(&self.inner.unwatched).insert(group);
+                        return Ok(None);
+                    }
                 }
             }
         };
@@ -122,6 +153,12 @@ impl Control {
             }
             None => None,
         };
+        let task_sets = match cloud.service(&service.cluster, &service.name).await? {
+            Some((task_sets, _, _)) => task_sets.into_iter().map(|set| set.task_set).collect(),
+            None => Vec::new(),
+        };
+        // An AppSpec in S3 is not read; the task set that the deployment created tells the same.
+        let target = target.or_else(|| created_by(&task_sets, &reading.aws_id));
         let previous = match &rolls_back {
             // What a rollback deployment replaces is what the undone one had brought (in a
             // rollback the bad revision is the old one), even while the PRIMARY task set never changed.
@@ -131,7 +168,7 @@ impl Control {
                 .map(|arn| (arn, PreviousEvidence::EarlierDeployment)),
             None => {
                 let facts = self
-                    .previous_facts(cloud, &service, reading, in_progress)
+                    .previous_facts(cloud, &service, reading, task_sets)
                     .await?;
                 previous::previous(&reading.aws_id, reading.created_at, in_progress, &facts)
             }
@@ -222,7 +259,7 @@ impl Control {
             let known = self.inner.store.revision_fetch(arn).await?;
             match known {
                 Some(revision) => revisions.push(revision),
-                None => revisions.extend(cloud.revision(arn).await?),
+                None => revisions.extend(readable(cloud.revision(arn).await)?.flatten()),
             }
         }
         let now = cloud.now();
@@ -233,10 +270,23 @@ impl Control {
         for revision in &revisions {
             tx.revision_upsert(Some(&service.id), revision).await?;
         }
-        if let Some(original) = &rollback_of
+        if let (Some(original), Some(_)) = (&rollback_of, &record.reading.rolls_back)
             && let Some(mut original) = tx.deployment_fetch(original).await?
         {
             original.rolled_back_by = Some(record.id.clone());
+            original.reading.rolled_back_by = Some(record.aws_id.clone());
+            if matches!(
+                original.standing.outcome,
+                Outcome::Failed | Outcome::Stopped
+            ) {
+                // AWS attached the rollback a moment after the stop: it is not over yet.
+                original.standing = Standing {
+                    phase: Some(Phase::CleaningUp),
+                    outcome: Outcome::InProgress,
+                    cause: original.standing.cause,
+                };
+                original.ended_at = None;
+            }
             tx.deployment_update(&original).await?;
             tx.change_append("deployment", original.id.as_str(), Some(&original.id), now)
                 .await?;
@@ -284,20 +334,23 @@ impl Control {
         cloud: &dyn Cloud,
         service: &Service,
         reading: &DeploymentReading,
-        in_progress: bool,
+        task_sets: Vec<TaskSet>,
     ) -> Result<PreviousFacts, StepError> {
-        let mut facts = PreviousFacts::default();
-        if in_progress {
-            if let Some((task_sets, _, _)) = cloud.service(&service.cluster, &service.name).await? {
-                facts.task_sets = task_sets.into_iter().map(|set| set.task_set).collect();
-            }
-        } else {
-            let replaced = readable(cloud.lifecycle(&reading.aws_id).await)?
+        let mut facts = PreviousFacts {
+            task_sets,
+            ..PreviousFacts::default()
+        };
+        let in_progress = matches!(
+            reading.reading.status,
+            AwsStatus::Running | AwsStatus::Ready
+        );
+        if !in_progress {
+            facts.replaced_task_set = readable(cloud.lifecycle(&reading.aws_id).await)?
                 .and_then(|lifecycle| lifecycle.replaced_task_set);
-            if let Some(task_set) = replaced {
+            if let Some(task_set) = &facts.replaced_task_set {
                 facts.stopped_task = readable(
                     cloud
-                        .stopped_task_revision(&service.cluster, &service.name, &task_set)
+                        .stopped_task_revision(&service.cluster, &service.name, task_set)
                         .await,
                 )?
                 .flatten();
@@ -339,6 +392,14 @@ impl Control {
         }
         Ok(facts)
     }
+}
+
+/// What the task set runs that the deployment created.
+fn created_by(task_sets: &[TaskSet], aws_id: &str) -> Option<RevisionArn> {
+    task_sets
+        .iter()
+        .find(|set| set.created_by_deployment.as_deref() == Some(aws_id))
+        .map(|set| set.revision.clone())
 }
 
 /// Whether what the deployment moved the service to was what served in the end.

@@ -81,13 +81,6 @@ async fn services() {
 async fn deployments() {
     on_every_database(async |database| {
         let store = &database.store;
-        assert_eq!(
-            store
-                .deployment_latest_started(ACCOUNT, REGION)
-                .await
-                .unwrap(),
-            None
-        );
         let (web, full) = recorded(store).await;
         let mut bare = bare_deployment(&web, "d-2", at(5));
         let mut tx = store.begin().await.unwrap();
@@ -117,20 +110,6 @@ async fn deployments() {
         assert_eq!(
             store.deployment_list_active().await.unwrap(),
             [bare.clone()]
-        );
-        assert_eq!(
-            store
-                .deployment_latest_started(ACCOUNT, REGION)
-                .await
-                .unwrap(),
-            Some(at(5))
-        );
-        assert_eq!(
-            store
-                .deployment_latest_started(ACCOUNT, "us-east-1")
-                .await
-                .unwrap(),
-            None
         );
 
         for evidence in [
@@ -707,6 +686,24 @@ async fn a_row_that_makes_no_record_is_named() {
             (table, column, row.as_str()),
             ("deployments", "target_revision", deployment.id.as_str())
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn watch_marks_only_go_forward() {
+    on_every_database(async |database| {
+        let store = &database.store;
+        assert_eq!(store.watch_mark_fetch(ACCOUNT, REGION).await.unwrap(), None);
+        for (until, expected) in [(at(5), at(5)), (at(3), at(5)), (at(9), at(9))] {
+            let mut tx = store.begin().await.unwrap();
+            tx.watch_mark_set(ACCOUNT, REGION, until).await.unwrap();
+            tx.commit().await.unwrap();
+            let found = store.watch_mark_fetch(ACCOUNT, REGION).await.unwrap();
+            assert_eq!(found, Some(expected));
+        }
+        let elsewhere = store.watch_mark_fetch(ACCOUNT, "us-east-1").await.unwrap();
+        assert_eq!(elsewhere, None);
     })
     .await;
 }
