@@ -1,0 +1,301 @@
+//! `switchback demo`, as a newcomer meets it, and the pictures of it.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::Value;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::account::Account;
+use crate::machine;
+use crate::machine::Process;
+use crate::team::CANARY;
+use crate::team::GATE;
+use crate::team::Team;
+use crate::wait::SOON;
+use crate::wait::until;
+use crate::window::Screen;
+use crate::window::Window;
+use crate::world::Api;
+use crate::world::assert_no_errors;
+use crate::world::read_ready;
+
+/// The demo has lived through an hour and is looked at after that; a loaded machine takes its time.
+const A_WHILE: Duration = Duration::from_secs(60);
+
+struct Demo {
+    process: Process,
+    api: Api,
+    account: Account,
+    users: Vec<Value>,
+    _folder: TempDir,
+}
+
+impl Demo {
+    async fn start(arguments: &[&str]) -> Demo {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let ready = folder.path().join("ready.json");
+        let mut command = machine::switchback();
+        command
+            .args([
+                "demo",
+                "--listen",
+                "127.0.0.1:0",
+                "--aws-listen",
+                "127.0.0.1:0",
+            ])
+            .args(["--seed", "1"])
+            .args(arguments)
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("SWITCHBACK_POLL_ACTIVE_MS", "200")
+            .env("SWITCHBACK_POLL_IDLE_MS", "300");
+        let process = Process::start("the demo", command, &folder.path().join("demo.log"));
+        let (told, process) = read_ready(&ready, process).await;
+        let text = |member: &str| {
+            let value = told[member].as_str();
+            value
+                .unwrap_or_else(|| panic!("{member} is missing: {told}"))
+                .to_string()
+        };
+        Demo {
+            process,
+            api: Api::with_token(&text("url"), &text("api_token")),
+            account: Account {
+                endpoint: text("aws_endpoint"),
+            },
+            users: told["users"].as_array().cloned().unwrap_or_default(),
+            _folder: folder,
+        }
+    }
+
+    /// The name and password of the first user with exactly these roles.
+    fn user(&self, roles: Value) -> (String, String) {
+        let found = self.users.iter().find(|user| user["roles"] == roles);
+        let found = found.unwrap_or_else(|| panic!("nobody is {roles}: {:?}", self.users));
+        let text = |member: &str| found[member].as_str().unwrap_or_default().to_string();
+        (text("username"), text("password"))
+    }
+
+    async fn open_gate(&self) -> Value {
+        until("a gate is open", A_WHILE, async || {
+            let open = self.api.items("/gates?state=open").await;
+            open.first()
+                .cloned()
+                .ok_or_else(|| "no gate is open".to_string())
+        })
+        .await
+    }
+
+    fn finish(self) {
+        assert_no_errors(&self.process.output());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_finds_a_canary_holding_and_a_shift_under_way() {
+    let demo = Demo::start(&["--speed", "5"]).await;
+    let gate = demo.open_gate().await;
+    let moving = until("a shift is under way", A_WHILE, async || {
+        let items = demo.api.items("/deployments?phase=shifting").await;
+        let found = items.iter().find(|item| {
+            item["strategy"]
+                .as_str()
+                .is_some_and(|s| s.contains("Linear"))
+        });
+        found.cloned().ok_or_else(|| format!("{items:?}"))
+    })
+    .await;
+    let id = moving["id"].as_str().unwrap_or_default();
+    let share = moving["share_new"].as_f64();
+    until("the shift moves on", A_WHILE, async || {
+        let now = demo.api.deployment(id).await;
+        if now["share_new"].as_f64() > share {
+            Ok(())
+        } else {
+            Err(now.to_string())
+        }
+    })
+    .await;
+    // From here on the fuse burns no faster than the pictures are taken.
+    demo.account.tell("clock", json!({ "speed": 1 })).await;
+
+    let window = Window::open(&demo.api.base).await;
+    window.goes_to("/").await;
+    window.is_at("/sign-in").await;
+    window.keeps_picture("sign-in-light").await;
+    let (username, password) = demo.user(json!(["approver", "operator"]));
+    window.signs_in(&username, &password).await;
+    window.sees("Review").await;
+    window
+        .sees(gate["deployment"]["service"].as_str().unwrap_or_default())
+        .await;
+
+    let service = gate["deployment"]["service_id"]
+        .as_str()
+        .unwrap_or_default();
+    let pages = [
+        ("now", "/".to_string(), "Needs you"),
+        (
+            "gate",
+            format!("/gates/{}", gate["id"].as_str().unwrap_or_default()),
+            "Your decision",
+        ),
+        ("deployment", format!("/deployments/{id}"), "What happened"),
+        (
+            "deployment-holding",
+            format!(
+                "/deployments/{}",
+                gate["deployment_id"].as_str().unwrap_or_default()
+            ),
+            "Holding at a gate",
+        ),
+        (
+            "approvals",
+            "/approvals".to_string(),
+            "open gates, soonest fuse first",
+        ),
+        (
+            "history",
+            "/history".to_string(),
+            "newest first, times in UTC",
+        ),
+        ("services", "/services".to_string(), "problems first"),
+        ("service", format!("/services/{service}"), "Revisions"),
+        // Nothing moves there: the plan is a redeployment of what served before.
+        (
+            "rollback",
+            "/services/checkout-api/rollback?to=previous".to_string(),
+            "Exact call",
+        ),
+        ("audit", "/audit".to_string(), "Chain verified"),
+    ];
+    for (screen, theme, suffix) in [
+        (Screen::Desktop, "light", "-light"),
+        (Screen::Desktop, "dark", "-dark"),
+        (Screen::Phone, "light", "-phone"),
+    ] {
+        window.looks_through(screen).await;
+        window.wears(theme).await;
+        for (name, path, text) in &pages {
+            window.goes_to(path).await;
+            window.sees(text).await;
+            window.is_live().await;
+            window.fits().await;
+            window.keeps_picture(&format!("{name}{suffix}")).await;
+        }
+    }
+    window.finish(&[]).await;
+    demo.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_sees_all_but_secrets_and_changes_nothing() {
+    let demo = Demo::start(&["--speed", "1", "--empty"]).await;
+    let team = Team::build(&demo.account, "web").await;
+    let revision = team.registers("2", &[("LICENCE", "opensesame")]).await;
+    let aws_id = team.deploys(&revision, CANARY, GATE, "release 2").await;
+    let gate = until("the canary holds", A_WHILE, async || {
+        let open = demo.api.items("/gates?state=open").await;
+        if let Some(gate) = open.first() {
+            return Ok(gate.clone());
+        }
+        demo.account.advance(2).await;
+        Err("no gate is open".to_string())
+    })
+    .await;
+    let (username, password) = demo.user(json!(["viewer"]));
+    let viewer = Api::signed_in(&demo.api.base, &username, &password).await;
+    let me = viewer.get("/me").await.is(200);
+    assert_eq!(
+        (&me["name"], &me["roles"]),
+        (&json!(username), &json!(["viewer"]))
+    );
+    assert_eq!(
+        viewer.deployment(&aws_id).await["target_revision"],
+        revision
+    );
+    for verdict in ["approve", "reject"] {
+        viewer
+            .decides(&gate, verdict, Some("I would"))
+            .await
+            .refused(403, "forbidden");
+    }
+    let plan = viewer
+        .post(
+            "/services/web/rollbacks/plan",
+            &json!({ "target": "previous" }),
+        )
+        .await;
+    if plan.status == 200 {
+        let command = json!({
+            "target": "previous", "reason": "I would", "plan_digest": plan.json()["digest"],
+        });
+        viewer
+            .post("/services/web/rollbacks", &command)
+            .await
+            .refused(403, "forbidden");
+    } else {
+        plan.refused(403, "forbidden");
+    }
+    // The forms of the pages are held to the same.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let digest = gate["evidence_digest"].as_str().unwrap_or_default();
+    let path = format!(
+        "/gates/{}/decisions",
+        gate["id"].as_str().unwrap_or_default()
+    );
+    let body = format!("verdict=approve&evidence_digest={digest}");
+    let answer = viewer.send(Method::POST, &path, &form, body).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    assert!(
+        answer.header("location").contains("problem=forbidden"),
+        "{}",
+        answer.header("location")
+    );
+
+    let window = Window::open(&demo.api.base).await;
+    window.signs_in(&username, &password).await;
+    for path in [
+        path.replace("/decisions", ""),
+        format!("/deployments/{aws_id}"),
+    ] {
+        window.goes_to(&path).await;
+        window.sees("may not approve or reject at a gate").await;
+        window.sees("LICENCE").await;
+        let html = window
+            .run("return document.documentElement.outerHTML;")
+            .await;
+        assert!(
+            !html.to_string().contains("opensesame"),
+            "a value is in the page {path}"
+        );
+        window.does_not_see("Stop and roll back").await;
+        let live = window
+            .run("return [...document.querySelectorAll('button[name=verdict]')].length;")
+            .await;
+        assert_eq!(live, 0, "a viewer has buttons that decide");
+    }
+    window.goes_to("/services/web/rollback?to=previous").await;
+    window.sees("may not roll back").await;
+    assert_eq!(
+        demo.api.gate(gate["id"].as_str().unwrap_or_default()).await["state"],
+        "open"
+    );
+
+    // Whoever may decide sees the value.
+    let approver = Window::open(&demo.api.base).await;
+    let (username, password) = demo.user(json!(["approver", "operator"]));
+    approver.signs_in(&username, &password).await;
+    approver.goes_to(&format!("/deployments/{aws_id}")).await;
+    until("the value can be read", SOON, async || {
+        approver.shows("opensesame").await
+    })
+    .await;
+    approver.finish(&[]).await;
+    window.finish(&[]).await;
+    demo.finish();
+}

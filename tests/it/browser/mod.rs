@@ -1,0 +1,6 @@
+//! Journeys in a browser. `cargo xtask test --no-browser` leaves this module out.
+
+mod demo;
+mod gates;
+mod rollbacks;
+mod signing_in;

@@ -1,0 +1,23 @@
+//! The journeys: the real binary, the simulated AWS account on the real wire, a real browser.
+//!
+//! One test binary, so that all journeys share one language: [`world`] starts an account and a
+//! server, [`team`] does what a team outside Switchback does, [`window`] is a browser, [`wait`] is
+//! the only way to wait. Nothing here uses a crate of ours: what the product says of itself is
+//! read over HTTP, as anybody reads it.
+//!
+//! `cargo xtask test` builds the binary and sets the variables that [`machine`] reads.
+
+mod account;
+mod machine;
+mod team;
+mod wait;
+mod window;
+mod wire;
+mod world;
+
+mod browser;
+mod crashes;
+mod deciding;
+mod foreign_clients;
+mod recording;
+mod refusals;

@@ -1,0 +1,504 @@
+//! A world: one simulated account and one server, with the language in which journeys are told.
+//!
+//! A journey ends with [`World::finish`], which is strict: every call that the product made to change
+//! something in AWS must have been named by the journey, every verdict must have arrived, the audit
+//! chain must verify, and the server must not have logged an error. A world that is dropped without
+//! it fails its test.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::Value;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::account::Account;
+use crate::account::PRODUCT_KEY;
+use crate::account::REGION;
+use crate::machine;
+use crate::machine::Process;
+use crate::team::Team;
+use crate::wait::SOON;
+use crate::wait::until;
+use crate::window::Window;
+use crate::wire;
+use crate::wire::Answer;
+
+/// The first administrator.
+pub const USER: &str = "dana";
+/// Their password.
+pub const PASSWORD: &str = "a long walk up the mountain";
+/// Their token.
+pub const TOKEN: &str = "sb-token-of-the-journeys-0123456789";
+/// What hooks are signed with.
+pub const RELAY_SECRET: &str = "the relay's secret of the journeys";
+
+/// How many simulated seconds pass between two looks.
+const STEP_SECONDS: u32 = 5;
+/// How long a step lasts, so that the server, which looks every 200 ms, sees what happens.
+const STEP: Duration = Duration::from_millis(60);
+
+/// The HTTP API as one token or session holder sees it.
+#[derive(Clone)]
+pub struct Api {
+    /// The server's address without a path.
+    pub base: String,
+    proof: Option<(String, String)>,
+}
+
+impl Api {
+    /// With a token.
+    pub fn with_token(base: &str, token: &str) -> Api {
+        let proof = ("authorization".to_string(), format!("Bearer {token}"));
+        Api {
+            base: base.to_string(),
+            proof: Some(proof),
+        }
+    }
+
+    /// With nothing.
+    pub fn of_nobody(base: &str) -> Api {
+        Api {
+            base: base.to_string(),
+            proof: None,
+        }
+    }
+
+    /// With the session of somebody who signs in by the form.
+    pub async fn signed_in(base: &str, username: &str, password: &str) -> Api {
+        let nobody = Api::of_nobody(base);
+        let form = format!(
+            "username={username}&password={}",
+            password.replace(' ', "+")
+        );
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = nobody.send(Method::POST, "/sign-in", &headers, form).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, "/"),
+            "{}",
+            answer.body
+        );
+        let cookie = answer
+            .cookie("switchback_session")
+            .expect("signing in sets the cookie");
+        Api {
+            base: base.to_string(),
+            proof: Some(("cookie".to_string(), cookie)),
+        }
+    }
+
+    /// One request to any path, with the proof unless `headers` bring their own.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<hyper::body::Bytes>,
+    ) -> Answer {
+        self.try_send(method, path, headers, body)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<hyper::body::Bytes>,
+    ) -> Result<Answer, String> {
+        let mut all = headers.to_vec();
+        if let Some((name, value)) = &self.proof
+            && !headers.iter().any(|(given, _)| given == name)
+        {
+            all.push((name, value));
+        }
+        wire::send(method, &format!("{}{path}", self.base), &all, body).await
+    }
+
+    /// GET under `/api/v1`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, &format!("/api/v1{path}"), &[], "")
+            .await
+    }
+
+    /// POST of JSON under `/api/v1`.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, body, &[]).await
+    }
+
+    /// POST of JSON under `/api/v1` with more headers.
+    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        self.send(
+            Method::POST,
+            &format!("/api/v1{path}"),
+            &all,
+            body.to_string(),
+        )
+        .await
+    }
+
+    /// Decides at a gate as it is shown now.
+    pub async fn decides(&self, gate: &Value, verdict: &str, reason: Option<&str>) -> Answer {
+        let path = format!(
+            "/gates/{}/decisions",
+            gate["id"].as_str().unwrap_or_default()
+        );
+        let body = json!({
+            "verdict": verdict, "reason": reason, "evidence_digest": gate["evidence_digest"],
+        });
+        self.post(&path, &body).await
+    }
+
+    /// One deployment by our id or AWS's.
+    pub async fn deployment(&self, id: &str) -> Value {
+        self.get(&format!("/deployments/{id}")).await.is(200)
+    }
+
+    /// One gate.
+    pub async fn gate(&self, id: &str) -> Value {
+        self.get(&format!("/gates/{id}")).await.is(200)
+    }
+
+    /// The items of a list.
+    pub async fn items(&self, path: &str) -> Vec<Value> {
+        let list = self.get(path).await.is(200);
+        list["items"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{path}: {list}"))
+            .clone()
+    }
+
+    /// How many entries the audit log has, and that its chain holds.
+    pub async fn audit_length(&self) -> i64 {
+        let audit = self.get("/audit?limit=1").await.is(200);
+        assert_eq!(
+            audit["broken_at"],
+            Value::Null,
+            "the audit chain is broken: {audit}"
+        );
+        audit["length"]
+            .as_i64()
+            .unwrap_or_else(|| panic!("no length: {audit}"))
+    }
+}
+
+/// The account, the server and what is known of them.
+pub struct World {
+    server: Option<Process>,
+    _simulation: Process,
+    /// AWS, from outside.
+    pub account: Account,
+    /// Switchback, as its administrator's token sees it.
+    pub api: Api,
+    port: u16,
+    finished: bool,
+    folder: TempDir,
+}
+
+impl World {
+    /// An empty account and a server that watches it.
+    pub async fn start() -> World {
+        let mut world = World::start_without_server().await;
+        world.start_server().await;
+        world
+    }
+
+    /// An empty account, and a server that has yet to be started for the first time.
+    pub async fn start_without_server() -> World {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = machine::free_port();
+        let base = format!("http://127.0.0.1:{port}");
+        let ready = folder.path().join("simulation.json");
+        let mut command = machine::switchback();
+        command
+            .args([
+                "aws-sim",
+                "--empty",
+                "--listen",
+                "127.0.0.1:0",
+                "--speed",
+                "1",
+                "--seed",
+                "7",
+            ])
+            .args(["--relay-url", &format!("{base}/api/v1/hooks/codedeploy")])
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("SWITCHBACK_RELAY_SECRET", RELAY_SECRET);
+        let log = folder.path().join("simulation.log");
+        let simulation = Process::start("the simulated account", command, &log);
+        let told = read_ready(&ready, simulation).await;
+        let (told, simulation) = told;
+        let endpoint = told["aws_endpoint"]
+            .as_str()
+            .expect("the ready file names the endpoint");
+        World {
+            server: None,
+            _simulation: simulation,
+            account: Account {
+                endpoint: endpoint.trim_end_matches('/').to_string(),
+            },
+            api: Api::with_token(&base, TOKEN),
+            port,
+            finished: false,
+            folder,
+        }
+    }
+
+    /// Starts the server, over the same database as before.
+    pub async fn start_server(&mut self) {
+        assert!(self.server.is_none(), "the server runs already");
+        let mut command = machine::switchback();
+        let database = self.folder.path().join("switchback.db");
+        command
+            .arg("serve")
+            .env("SWITCHBACK_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env(
+                "SWITCHBACK_DATABASE_URL",
+                format!("sqlite:{}", database.display()),
+            )
+            .env("SWITCHBACK_POLL_ACTIVE_MS", "200")
+            .env("SWITCHBACK_POLL_IDLE_MS", "300")
+            .env("SWITCHBACK_RELAY_SECRET", RELAY_SECRET)
+            .env("SWITCHBACK_BOOTSTRAP_USER", USER)
+            .env("SWITCHBACK_BOOTSTRAP_PASSWORD", PASSWORD)
+            .env("SWITCHBACK_BOOTSTRAP_TOKEN", TOKEN)
+            .env("AWS_ENDPOINT_URL", &self.account.endpoint)
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", PRODUCT_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", "any");
+        let mut server = Process::start("the server", command, &self.server_log());
+        let api = Api::of_nobody(&self.api.base);
+        until("the server is ready", Duration::from_secs(60), async || {
+            assert!(server.is_running(), "the server ended at its start");
+            match api.try_send(Method::GET, "/readyz", &[], "").await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(format!("{}: {}", answer.status, answer.body)),
+                Err(error) => Err(error),
+            }
+        })
+        .await;
+        self.server = Some(server);
+    }
+
+    fn server_log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    /// Kills the server as a power cut would.
+    pub fn kill_server(&mut self) {
+        self.server.take().expect("the server runs").kill();
+    }
+
+    /// A team with a service of this name, known to Switchback.
+    pub async fn team(&self, service: &str) -> Team {
+        let team = Team::build(&self.account, service).await;
+        until("the service is discovered", SOON, async || {
+            let answer = self.api.get(&format!("/services/{service}")).await;
+            if answer.status == 200 {
+                Ok(())
+            } else {
+                Err(answer.body)
+            }
+        })
+        .await;
+        team
+    }
+
+    /// A browser window at this server.
+    pub async fn window(&self) -> Window {
+        Window::open(&self.api.base).await
+    }
+
+    /// A browser window in which the administrator is signed in.
+    pub async fn signed_in_window(&self) -> Window {
+        let window = self.window().await;
+        window.signs_in(USER, PASSWORD).await;
+        window
+    }
+
+    /// Lets simulated time pass, step by step, until `look` gives something; at most `seconds` of it.
+    pub async fn passing<T>(
+        &self,
+        what: &str,
+        seconds: u32,
+        mut look: impl AsyncFnMut() -> Result<T, String>,
+    ) -> T {
+        let mut passed = 0;
+        while passed < seconds {
+            if let Ok(found) = look().await {
+                return found;
+            }
+            self.account.advance(STEP_SECONDS).await;
+            passed += STEP_SECONDS;
+            tokio::time::sleep(STEP).await;
+        }
+        let what = format!("{what} ({seconds} simulated seconds passed)");
+        until(&what, Duration::from_secs(10), look).await
+    }
+
+    /// Waits until Switchback has recorded the deployment.
+    pub async fn recorded(&self, aws_id: &str) -> Value {
+        until(&format!("{aws_id} is recorded"), SOON, async || {
+            let answer = self.api.get(&format!("/deployments/{aws_id}")).await;
+            if answer.status == 200 {
+                Ok(answer.json())
+            } else {
+                Err(answer.body)
+            }
+        })
+        .await
+    }
+
+    /// Lets time pass until the deployment holds at a gate; gives the gate.
+    pub async fn holds(&self, aws_id: &str) -> Value {
+        self.recorded(aws_id).await;
+        self.passing(&format!("{aws_id} holds at a gate"), 600, async || {
+            let open = self.api.items("/gates?state=open").await;
+            let found = open
+                .iter()
+                .find(|gate| gate["deployment"]["aws_id"] == aws_id);
+            found
+                .cloned()
+                .ok_or_else(|| format!("open gates: {open:?}"))
+        })
+        .await
+    }
+
+    /// Lets time pass until the deployment has ended; gives it.
+    pub async fn ends(&self, aws_id: &str) -> Value {
+        self.recorded(aws_id).await;
+        self.passing(&format!("{aws_id} ends"), 2400, async || {
+            let deployment = self.api.deployment(aws_id).await;
+            if deployment["outcome"] == "in_progress" {
+                return Err(deployment.to_string());
+            }
+            Ok(deployment)
+        })
+        .await
+    }
+
+    /// Lets time pass until AWS itself says that the deployment ended, whether anybody watches or not.
+    pub async fn ends_at_aws(&self, aws_id: &str) -> Value {
+        self.passing(&format!("{aws_id} ends at AWS"), 2400, async || {
+            let info = self.account.deployment_info(aws_id).await;
+            match info["status"].as_str() {
+                Some("Succeeded" | "Failed" | "Stopped") => Ok(info),
+                status => Err(format!("{status:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until AWS has confirmed the gate's verdict; gives the gate. The steps that were seen on
+    /// the way must be in order.
+    pub async fn confirmed(&self, gate: &Value) -> Value {
+        let id = gate["id"].as_str().expect("a gate has an id").to_string();
+        let mut last = 0;
+        self.passing(&format!("{id} is confirmed by AWS"), 120, async || {
+            let gate = self.api.gate(&id).await;
+            let step = match gate["delivery"].as_str() {
+                Some("recorded") => 1,
+                Some("sent") => 2,
+                Some("confirmed") => return Ok(gate),
+                _ => 0,
+            };
+            assert!(step >= last, "the delivery went backwards: {gate}");
+            last = step;
+            Err(gate["delivery"].to_string())
+        })
+        .await
+    }
+
+    /// Lets time pass until the operation has come to its end; gives it.
+    pub async fn operation_ends(&self, id: &str) -> Value {
+        self.passing(&format!("{id} ends"), 2400, async || {
+            let operation = self.api.get(&format!("/operations/{id}")).await.is(200);
+            match operation["state"].as_str() {
+                Some("done" | "failed") => Ok(operation),
+                state => Err(format!("{state:?}")),
+            }
+        })
+        .await
+    }
+
+    /// What the product did to AWS: operations by name, in order, those that took effect or not.
+    pub async fn calls_of_the_product(&self) -> Vec<String> {
+        let calls = self.account.journal(PRODUCT_KEY).await;
+        calls
+            .iter()
+            .map(|call| call["operation"].as_str().unwrap_or_default().to_string())
+            .collect()
+    }
+
+    /// The end of every journey: nothing is left over, and the product did to AWS exactly this.
+    pub async fn finish(mut self, calls: &[&str]) {
+        self.finished = true;
+        assert_eq!(
+            self.calls_of_the_product().await,
+            calls,
+            "what the product did to AWS"
+        );
+        assert!(self.api.audit_length().await > 0, "the audit log is empty");
+        let mut waiting = BTreeMap::new();
+        for gate in self.api.items("/gates").await {
+            if matches!(gate["delivery"].as_str(), Some("recorded" | "sent")) {
+                waiting.insert(gate["id"].to_string(), gate["delivery"].to_string());
+            }
+        }
+        assert_eq!(
+            waiting,
+            BTreeMap::new(),
+            "verdicts that AWS has not confirmed"
+        );
+        let server = self
+            .server
+            .take()
+            .expect("the server runs at the end of a journey");
+        assert_no_errors(&server.output());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !self.finished && !std::thread::panicking() {
+            panic!("a journey must end with World::finish");
+        }
+    }
+}
+
+/// Holds that the server's log tells of no failure of its own.
+pub fn assert_no_errors(log: &str) {
+    let bad: Vec<&str> = log
+        .lines()
+        .filter(|line| {
+            line.contains(" ERROR ") || line.contains("\"ERROR\"") || line.contains("panicked at")
+        })
+        .collect();
+    assert!(
+        bad.is_empty(),
+        "the server logged errors:\n{}",
+        bad.join("\n")
+    );
+}
+
+/// Waits for a ready file; gives what it says, and the process back.
+pub async fn read_ready(file: &std::path::Path, mut process: Process) -> (Value, Process) {
+    let told = until(
+        "the ready file is written",
+        Duration::from_secs(60),
+        async || {
+            assert!(process.is_running(), "the process ended at its start");
+            let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+            serde_json::from_str::<Value>(&text).map_err(|error| error.to_string())
+        },
+    )
+    .await;
+    (told, process)
+}

@@ -1,0 +1,1 @@
+//! The journeys live in `it`, one test binary.
