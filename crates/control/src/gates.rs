@@ -19,6 +19,7 @@ use switchback_cloud::DeploymentReading;
 use switchback_cloud::WhatToDo;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
+use switchback_domain::appspec;
 use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
 use switchback_domain::deployment::AwsStatus;
@@ -221,8 +222,21 @@ impl Control {
             return Ok(Opened::Gate(id));
         }
         let lifecycle = cloud.lifecycle(&hook.deployment_aws_id).await?;
+        // An event that names no function in the AppSpec is nobody's to answer, whoever signed the hook.
+        let hooks = record
+            .app_spec
+            .as_deref()
+            .and_then(|text| appspec::parse(text).ok())
+            .map(|spec| spec.hooks);
+        let named = |name: &str| {
+            hooks
+                .as_ref()
+                .is_none_or(|hooks| hooks.iter().any(|(event, _)| event == name))
+        };
         let stage = lifecycle.stages.iter().find(|stage| {
-            gate::is_hook_event(&stage.name) && stage.status == StageStatus::InProgress
+            gate::is_hook_event(&stage.name)
+                && stage.status == StageStatus::InProgress
+                && named(&stage.name)
         });
         let now = cloud.now();
         let Some(stage) = stage else {

@@ -208,23 +208,25 @@ pub(crate) fn timeline(record: TimelineRecord) -> TimelineEntry {
 
 /// The share of traffic over time, from the timeline's weight lines.
 pub(crate) fn weights(record: &DeploymentRecord, lines: &[TimelineRecord]) -> Vec<WeightStep> {
-    let mut steps = vec![WeightStep {
-        at: record.started_at,
-        share_new: 0.0,
-    }];
-    // A rollback deployment begins with what the undone one had reached, which its first line tells.
-    steps.extend(
-        lines
-            .iter()
-            .filter(|line| line.kind == "weights")
-            .filter_map(|line| {
-                let share = line.data["share_new_permille"].as_i64()?;
-                Some(WeightStep {
-                    at: line.at,
-                    share_new: share as f64 / 1000.0,
-                })
-            }),
-    );
+    let mut steps: Vec<WeightStep> = lines
+        .iter()
+        .filter(|line| line.kind == "weights")
+        .filter_map(|line| {
+            let share = line.data["share_new_permille"].as_i64()?;
+            Some(WeightStep {
+                at: line.at,
+                share_new: share as f64 / 1000.0,
+            })
+        })
+        .collect();
+    // What carried nothing when it was first seen carried nothing before, since its share only rises to begin with.
+    // What was first seen with a share has a gap before that: nobody looked.
+    if let Some(first) = steps.first_mut()
+        && first.share_new == 0.0
+        && record.reading.rolls_back.is_none()
+    {
+        first.at = record.started_at;
+    }
     steps
 }
 

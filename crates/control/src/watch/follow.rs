@@ -148,7 +148,9 @@ impl Control {
         after.outcome_detail = outcome_detail(&after);
         lines.extend(differences(record, &after, cloud.now()));
         let points = match reading {
-            Some(_) => self.read_metrics(cloud, &service, &mut after).await?,
+            Some(_) => trouble
+                .note(self.read_metrics(cloud, &service, &mut after).await)
+                .unwrap_or_default(),
             None => Vec::new(),
         };
         let ended = !record.standing.outcome.is_final() && after.standing.outcome.is_final();
@@ -176,7 +178,7 @@ impl Control {
         if ended {
             // Before the end is told: whoever hears of it may plan a rollback at once, and the plan
             // begins with what serves.
-            self.refresh_service(cloud, &service).await?;
+            trouble.note(self.refresh_service(cloud, &service).await);
         }
         let mut tx = self.inner.store.begin().await?;
         tx.deployment_update(&after).await?;

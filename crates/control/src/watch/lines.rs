@@ -63,16 +63,13 @@ pub(crate) fn differences(
             .target_revision
             .as_ref()
             .map_or("the new revision", RevisionArn::short);
-        // The first sight of a deployment that carries nothing yet is not news.
-        if before.share_new_permille.is_some() || share > 0 {
-            lines.push(Line {
-                at: now,
-                kind: "weights",
-                text: format!("{} % of production traffic on {revision}.", percent(share)),
-                by: Some("CodeDeploy"),
-                data: json!({ "share_new_permille": share }),
-            });
-        }
+        lines.push(Line {
+            at: now,
+            kind: "weights",
+            text: format!("{} % of production traffic on {revision}.", percent(share)),
+            by: Some("CodeDeploy"),
+            data: json!({ "share_new_permille": share }),
+        });
     }
     for alarm in after.alarms.as_array().into_iter().flatten() {
         let (name, state) = (

@@ -156,7 +156,9 @@ impl Control {
         let serving = primary(&reading.task_sets);
         let serving_since = match &before {
             Some(before) if before.serving_revision == serving => before.serving_since,
-            _ => Some(now),
+            Some(_) => Some(now),
+            // It has served for some time; nobody saw since when.
+            None => None,
         };
         let service = Service {
             id: id.clone(),
