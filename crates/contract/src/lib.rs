@@ -34,6 +34,7 @@ pub use switchback_domain::operation::OperationState;
 pub use switchback_domain::plan::PlannedCall;
 pub use switchback_domain::plan::PreflightCheck;
 pub use switchback_domain::plan::PreflightResult;
+pub use switchback_domain::strategy::strategy_words;
 
 /// Why something that was asked is not done. `code` is stable; `message` says what happened, to what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -66,17 +66,17 @@ pub fn traffic_words(config_name: &str, revision: &str) -> String {
     }
 }
 
-/// The strategy in a table cell: `CodeDeploy canary 10 %, 5 min`.
+/// The strategy in a table cell: `Canary 10 %, 5 min`; a custom configuration by its name.
 pub fn strategy_words(config_name: &str) -> String {
     match strategy(config_name) {
-        Strategy::AllAtOnce => "CodeDeploy all at once".to_string(),
+        Strategy::AllAtOnce => "All at once".to_string(),
         Strategy::Canary { percent, minutes } => {
-            format!("CodeDeploy canary {percent} %, {minutes} min")
+            format!("Canary {percent}\u{a0}%, {minutes}\u{a0}min")
         }
         Strategy::Linear { percent, minutes } => {
-            format!("CodeDeploy linear {percent} % every {minutes} min")
+            format!("Linear {percent}\u{a0}% every {minutes}\u{a0}min")
         }
-        Strategy::Custom => format!("CodeDeploy {config_name}"),
+        Strategy::Custom => config_name.to_string(),
     }
 }
 

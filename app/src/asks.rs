@@ -1,0 +1,118 @@
+//! What pages ask: one question, one call of the console.
+//!
+//! Every function is a read, so it is a GET; acts are plain forms that the server takes. The console
+//! in context is already bound to the reader, which is why nothing here checks a permission.
+//! Paths in bodies are written out in full: for WASM the bodies do not exist, and an import that only
+//! they use would be unused there.
+#![expect(
+    missing_docs,
+    reason = "the server macro makes a struct of the arguments that it does not document"
+)]
+
+use crate::error::AppError;
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+use switchback_contract::AuditFilter;
+use switchback_contract::AuditPage;
+use switchback_contract::DeploymentFilter;
+use switchback_contract::DeploymentPage;
+use switchback_contract::DeploymentView;
+use switchback_contract::GateView;
+use switchback_contract::Me;
+use switchback_contract::NowPage;
+use switchback_contract::Page;
+use switchback_contract::RollbackPage;
+use switchback_contract::ServicePage;
+use switchback_contract::ServiceView;
+
+/// Who is signed in.
+#[server(name = AskMe, prefix = "/ask", endpoint = "me", input = GetUrl)]
+pub async fn me() -> Result<Me, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .me()
+        .await?)
+}
+
+/// How many gates are open.
+#[server(name = AskOpenGateCount, prefix = "/ask", endpoint = "open-gate-count", input = GetUrl)]
+pub async fn open_gate_count() -> Result<usize, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .gates(true)
+        .await?
+        .len())
+}
+
+/// The page Now.
+#[server(name = AskNowPage, prefix = "/ask", endpoint = "now-page", input = GetUrl)]
+pub async fn now_page() -> Result<NowPage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .now_page()
+        .await?)
+}
+
+/// All services.
+#[server(name = AskServices, prefix = "/ask", endpoint = "services", input = GetUrl)]
+pub async fn services() -> Result<Vec<ServiceView>, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .services()
+        .await?)
+}
+
+/// The page of one service.
+#[server(name = AskServicePage, prefix = "/ask", endpoint = "service-page", input = GetUrl)]
+pub async fn service_page(service: String) -> Result<ServicePage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .service_page(service)
+        .await?)
+}
+
+/// The page on which a rollback is chosen, read and asked for.
+#[server(name = AskRollbackPage, prefix = "/ask", endpoint = "rollback-page", input = GetUrl)]
+pub async fn rollback_page(
+    service: String,
+    target: Option<String>,
+) -> Result<RollbackPage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .rollback_page(service, target)
+        .await?)
+}
+
+/// The page of one deployment.
+#[server(name = AskDeploymentPage, prefix = "/ask", endpoint = "deployment-page", input = GetUrl)]
+pub async fn deployment_page(id: String) -> Result<DeploymentPage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .deployment_page(id)
+        .await?)
+}
+
+/// One gate.
+#[server(name = AskGate, prefix = "/ask", endpoint = "gate", input = GetUrl)]
+pub async fn gate(id: String) -> Result<GateView, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .gate(id)
+        .await?)
+}
+
+/// The open gates by fuse, or all of them, newest first.
+#[server(name = AskGates, prefix = "/ask", endpoint = "gates", input = GetUrl)]
+pub async fn gates(only_open: bool) -> Result<Vec<GateView>, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .gates(only_open)
+        .await?)
+}
+
+/// The history, newest first.
+#[server(name = AskDeployments, prefix = "/ask", endpoint = "deployments", input = GetUrl)]
+pub async fn deployments(filter: DeploymentFilter) -> Result<Page<DeploymentView>, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .deployments(filter)
+        .await?)
+}
+
+/// The audit log, newest first.
+#[server(name = AskAudit, prefix = "/ask", endpoint = "audit", input = GetUrl)]
+pub async fn audit(filter: AuditFilter) -> Result<AuditPage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .audit(filter)
+        .await?)
+}

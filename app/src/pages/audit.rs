@@ -1,0 +1,126 @@
+//! The audit log: who did what, why; and whether the chain holds.
+
+use crate::asks;
+use crate::pages::Shown;
+use crate::pages::page;
+use crate::parts::frame::Section;
+use crate::parts::icon::Shape;
+use crate::parts::icon::icon;
+use crate::parts::small::empty;
+use crate::parts::small::time;
+use crate::words;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use switchback_contract::AuditFilter;
+use switchback_contract::AuditPage;
+use switchback_contract::AuditView;
+
+/// `/audit?actor=&subject=&from=&to=&cursor=`
+#[component]
+pub fn Audit() -> impl IntoView {
+    let query = use_query_map().get_untracked();
+    let get = |name: &str| {
+        query
+            .get(name)
+            .map(|value| value.trim().to_string())
+            .filter(|value| !value.is_empty())
+    };
+    let filter = AuditFilter {
+        from: get("from"),
+        to: get("to"),
+        actor: get("actor"),
+        subject: get("subject"),
+        cursor: get("cursor"),
+        limit: get("limit").and_then(|limit| limit.parse().ok()),
+    };
+    let asked = filter.clone();
+    page(Section::Audit, asks::audit(filter), move |answer, _| {
+        Shown {
+            title: "Audit".to_string(),
+            now: None,
+            content: content(&asked, &answer),
+        }
+    })
+}
+
+fn address(path: &str, filter: &AuditFilter, cursor: Option<&str>) -> String {
+    let limit = filter.limit.map(|limit| limit.to_string());
+    words::link(
+        path,
+        &[
+            ("from", filter.from.as_deref()),
+            ("to", filter.to.as_deref()),
+            ("actor", filter.actor.as_deref()),
+            ("subject", filter.subject.as_deref()),
+            ("cursor", cursor),
+            ("limit", limit.as_deref()),
+        ],
+    )
+}
+
+fn content(filter: &AuditFilter, audit: &AuditPage) -> AnyView {
+    let chain = match audit.broken_at {
+        None => view! { <span class="state">{icon(Shape::Check)} <span>{format!("Chain verified to #{}", words::whole(audit.length))}</span></span> }.into_any(),
+        Some(at) => view! { <span class="state bad">{icon(Shape::Cross)} <span>{format!("Chain broken at #{}", words::whole(at))}</span></span> }.into_any(),
+    };
+    let older = audit.page.next_cursor.as_deref().map(|cursor| view! { <a class="button" rel="next" href=address("/audit", filter, Some(cursor))>"Older"</a> });
+    let newest = filter
+        .cursor
+        .as_ref()
+        .map(|_| view! { <a class="button" href=address("/audit", filter, None)>"Newest"</a> });
+    let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    view! {
+        <div class="page">
+            <div class="title-row">
+                <h1>"Audit"</h1>
+                {chain}
+                <p class="title-act"><a class="button" href=address("/api/v1/audit/export", filter, None)>"Export"</a></p>
+            </div>
+            <form class="filters" method="get" action="/audit" aria-label="Filter the audit log">
+                <label><span>"Actor"</span><input name="actor" value=value(&filter.actor)/></label>
+                <label><span>"Subject"</span><input name="subject" value=value(&filter.subject)/></label>
+                <label><span>"Since"</span><input name="from" placeholder="2026-11-17T00:00:00Z" value=value(&filter.from)/></label>
+                <label><span>"Before"</span><input name="to" placeholder="2026-11-20T00:00:00Z" value=value(&filter.to)/></label>
+                <button>"Filter"</button>
+            </form>
+            {table(&audit.page.items)}
+            <nav class="pager" aria-label="Pages of the audit log">{newest}{older}<span class="quiet">{words::counted(audit.page.items.len(), "entry", "entries")}</span></nav>
+        </div>
+    }
+    .into_any()
+}
+
+fn table(entries: &[AuditView]) -> AnyView {
+    if entries.is_empty() {
+        return empty(
+            "No entry matches. Every change, decision and sign-in is written here in the transaction that makes it.",
+        );
+    }
+    let rows = entries.iter().map(|entry| {
+        let detail = serde_json::to_string_pretty(&entry.detail).unwrap_or_else(|error| error.to_string());
+        view! {
+            <tr>
+                <td class="c-number number">{format!("#{}", words::whole(entry.sequence))}</td>
+                <td class="c-time">{time(entry.at, entry.at.date_and_time())}</td>
+                <td class="c-by">{entry.actor.clone()}</td>
+                <td class="c-state">{words::sentence(&words::spaced(&entry.event))}</td>
+                <td class="c-service"><code title=entry.subject.clone()>{entry.subject.as_deref().map(words::short_identifier)}</code></td>
+                <td class="c-reason">{entry.reason.clone()}</td>
+                <td class="c-detail">
+                    <details class="folded"><summary>"Evidence "<code title=entry.hash.clone()>{words::digest_words(&entry.hash)}</code></summary><pre tabindex="0"><code>{detail}</code></pre></details>
+                </td>
+            </tr>
+        }
+    });
+    view! {
+        <table class="rows audit">
+            <caption class="visually-hidden">"Entries of the audit log, newest first"</caption>
+            <thead><tr>
+                <th scope="col" class="c-number number">"No."</th><th scope="col" class="c-time">"Time, UTC"</th><th scope="col" class="c-by">"Actor"</th><th scope="col" class="c-state">"Act"</th>
+                <th scope="col" class="c-service">"Subject"</th><th scope="col" class="c-reason">"Reason"</th><th scope="col" class="c-detail">"Record and hash"</th>
+            </tr></thead>
+            <tbody>{rows.collect_view()}</tbody>
+        </table>
+    }
+    .into_any()
+}

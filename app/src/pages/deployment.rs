@@ -1,0 +1,294 @@
+//! One deployment, live.
+#![expect(
+    missing_docs,
+    reason = "the island macro makes a struct that it does not document"
+)]
+
+use crate::asks;
+use crate::live::Live;
+use crate::live::trouble_line;
+use crate::pages::Shown;
+use crate::pages::crumbs;
+use crate::pages::page;
+use crate::pages::rollback_link;
+use crate::parts::chart::Cursor;
+use crate::parts::chart::chart;
+use crate::parts::difference::changed_words;
+use crate::parts::difference::difference_table;
+use crate::parts::frame::Section;
+use crate::parts::gate_panel::Read;
+use crate::parts::gate_panel::gate_panel;
+use crate::parts::gate_panel::question;
+use crate::parts::gate_panel::remember_read;
+use crate::parts::icon::Shape;
+use crate::parts::icon::icon;
+use crate::parts::small::Notice;
+use crate::parts::small::change;
+use crate::parts::small::identifier;
+use crate::parts::small::notice_box;
+use crate::parts::small::time;
+use crate::parts::stages::stages;
+use crate::parts::state::shape_of;
+use crate::parts::state::state_in_full;
+use crate::parts::timeline::operations;
+use crate::parts::timeline::timeline;
+use crate::words;
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use switchback_contract::DeploymentPage;
+use switchback_contract::DeploymentView;
+use switchback_contract::GateState;
+use switchback_contract::Moment;
+use switchback_contract::Outcome;
+use switchback_contract::duration_words;
+use switchback_contract::strategy_words;
+
+/// Data from AWS older than this is called old.
+const STALE_MILLIS: i64 = 90_000;
+
+/// `/deployments/:id`
+#[component]
+pub fn Deployment() -> impl IntoView {
+    let id = use_params_map()
+        .get_untracked()
+        .get("id")
+        .unwrap_or_default();
+    page(Section::Now, asks::deployment_page(id), |answer, notice| {
+        Shown {
+            title: title(&answer),
+            now: Some(answer.now),
+            content: view! { <DeploymentLive initial=answer notice=notice/> }.into_any(),
+        }
+    })
+}
+
+fn title(page: &DeploymentPage) -> String {
+    format!(
+        "{} · {}",
+        words::state_words(&page.deployment),
+        page.deployment.service
+    )
+}
+
+/// The page, asked for again whenever something about the deployment changes.
+#[island]
+pub fn DeploymentLive(
+    /// What the page was made with.
+    initial: DeploymentPage,
+    /// What the last act came to.
+    notice: Notice,
+) -> impl IntoView {
+    let now = Live::clock(initial.now);
+    let id = initial.deployment.id.clone();
+    let shown = RwSignal::new(initial);
+    let trouble = RwSignal::new(None);
+    let cursor: Cursor = RwSignal::new(None);
+    let read = remember_read(move || {
+        shown.with(|page| {
+            let open = page
+                .gates
+                .iter()
+                .rev()
+                .find(|gate| gate.state == GateState::Open)?;
+            Some((open.id.clone(), open.evidence_digest.clone()))
+        })
+    });
+    let asked = id.clone();
+    Live::follow(
+        shown,
+        trouble,
+        move |change| change.concerns(&id),
+        move || asks::deployment_page(asked.clone()),
+    );
+    Live::announce(move || shown.with(title));
+    view! {
+        <div class="page has-dock">
+            {trouble_line(trouble)}
+            {move || shown.with(|page| content(page, now, cursor, &notice, read))}
+        </div>
+    }
+}
+
+fn content(
+    page: &DeploymentPage,
+    now: Signal<Moment>,
+    cursor: Cursor,
+    notice: &Notice,
+    read: Read,
+) -> AnyView {
+    let deployment = &page.deployment;
+    let open = page
+        .gates
+        .iter()
+        .rev()
+        .find(|gate| gate.state == GateState::Open);
+    let here = format!("/deployments/{}", deployment.id);
+    view! {
+        {crumbs(vec![
+            ("Services".to_string(), Some("/services".to_string())),
+            (deployment.service.clone(), Some(format!("/services/{}", deployment.service_id))),
+            ("Deployment".to_string(), None),
+        ])}
+        {notice_box(notice)}
+        <div class="title-row">
+            <h1>{deployment.service.clone()}</h1>
+            {change(deployment, true)}
+            {state_in_full(deployment)}
+            {title_act(page, open.is_some())}
+        </div>
+        {meta(page, now)}
+        {stages(page, now)}
+        <div class="columns">
+            <div class="column-main">
+                {chart(page, cursor)}
+                {timeline(page.now, &page.timeline)}
+            </div>
+            <div class="column-side">
+                {outcome_panel(deployment)}
+                {page.gates.iter().rev().take(if open.is_some() { 1 } else { 3 }).map(|gate| {
+                    let heading = if gate.state == GateState::Open { question(gate) } else { "at this gate".to_string() };
+                    gate_panel(gate, heading, now, here.clone(), notice, read)
+                }).collect_view()}
+                {operations(page.now, &page.operations)}
+                {changes_panel(page)}
+                {app_spec_panel(page)}
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// The act of the page: stop while it runs, roll back once it is over.
+fn title_act(page: &DeploymentPage, gate_is_open: bool) -> AnyView {
+    if !page.may_roll_back {
+        return ().into_any();
+    }
+    let deployment = &page.deployment;
+    // On a phone the gate's buttons have the dock; without a gate this act has it.
+    let class = if gate_is_open {
+        "title-act"
+    } else {
+        "title-act dock"
+    };
+    let (text, target) = match (deployment.outcome, &deployment.previous_revision) {
+        (Outcome::InProgress, Some(previous)) => ("Stop and roll back…", Some(previous.as_str())),
+        (Outcome::InProgress, None) => ("Stop and roll back…", None),
+        _ => ("Roll back…", None),
+    };
+    view! { <p class=class><a class="button danger" href=rollback_link(&deployment.service_id, target)>{text}</a></p> }.into_any()
+}
+
+fn meta(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
+    let deployment = &page.deployment;
+    let (started, observed, ended) = (deployment.started_at, page.observed_at, deployment.ended_at);
+    let since = move || {
+        format!(
+            ", {} ago",
+            words::rough_duration(now.get().millis_since(started))
+        )
+    };
+    let is_stale = move || ended.is_none() && now.get().millis_since(observed) > STALE_MILLIS;
+    let related = |text: &'static str, id: &Option<String>| {
+        id.clone().map(|id| view! { <div><dt>{text}</dt><dd><a href=format!("/deployments/{id}")>"that deployment"</a></dd></div> })
+    };
+    let previous_from = deployment.previous_revision_from.as_deref().map(|from| {
+        let text = match from {
+            "task_set" => "seen as task set",
+            "earlier_deployment" => "target of the deployment before",
+            "observed_serving" => "seen serving",
+            "stopped_task" => "from a stopped task",
+            "previous_revision" => "as CodeDeploy says",
+            other => other,
+        };
+        view! { <div><dt>"Previous"</dt><dd>{text.to_string()}</dd></div> }
+    });
+    view! {
+        <dl class="meta">
+            <div><dt>"Strategy"</dt><dd title=deployment.strategy.clone()>{strategy_words(&deployment.strategy)}</dd></div>
+            <div><dt>"Started"</dt><dd>{time(started, format!("{} UTC", words::time_beside(page.now, started)))}{since}</dd></div>
+            {ended.map(|ended| view! { <div><dt>"Ended"</dt><dd>{time(ended, format!("{} UTC", words::time_beside(page.now, ended)))}", after "{duration_words(ended.millis_since(started))}</dd></div> })}
+            <div><dt>"By"</dt><dd>{deployment.initiator.clone()}</dd></div>
+            <div><dt>"Why"</dt><dd>{deployment.reason.clone().map_or_else(|| "no reason recorded".to_string(), |reason| format!("“{reason}”"))}</dd></div>
+            <div><dt>"AWS"</dt><dd>{identifier(&deployment.aws_id)}</dd></div>
+            {previous_from}
+            {related("Undoes", &deployment.rollback_of)}
+            {related("Undone by", &deployment.rolled_back_by)}
+            {move || is_stale().then(|| view! { <div class="stale"><dt>{icon(Shape::Warning)}</dt><dd>{format!("Last data {}", observed.clock_time())}</dd></div> })}
+        </dl>
+    }
+    .into_any()
+}
+
+/// How it ended, in a sentence.
+fn outcome_panel(deployment: &DeploymentView) -> AnyView {
+    if deployment.outcome == Outcome::InProgress {
+        return ().into_any();
+    }
+    let target = deployment
+        .target_revision
+        .as_deref()
+        .map_or_else(|| "The new revision".to_string(), words::revision_name);
+    let previous = deployment
+        .previous_revision
+        .as_deref()
+        .map_or_else(|| "what served before".to_string(), words::revision_name);
+    let sentence = match deployment.outcome {
+        Outcome::Succeeded if deployment.rolled_back_by.is_some() => {
+            format!("{target} took all traffic and was rolled back later.")
+        }
+        Outcome::Succeeded => format!("{target} took all traffic."),
+        Outcome::Failed => {
+            format!("{target} did not get through. AWS put nothing back; look at what serves.")
+        }
+        Outcome::Stopped => {
+            format!("The move to {target} was stopped. Nothing was put back by this deployment.")
+        }
+        Outcome::RolledBack => format!("{previous} was put back."),
+        Outcome::RollbackFailed => {
+            format!("Putting {previous} back failed. Look at what serves now.")
+        }
+        Outcome::Superseded => "A newer deployment took its place.".to_string(),
+        Outcome::Unknown => "AWS no longer tells how it ended.".to_string(),
+        Outcome::InProgress => String::new(),
+    };
+    view! {
+        <section class="panel outcome" aria-labelledby="outcome-title">
+            <header class="panel-head">{icon(shape_of(deployment))}<h2 id="outcome-title">{words::state_words(deployment)}</h2></header>
+            <div class="panel-part">
+                <p>{sentence}</p>
+                {deployment.outcome_detail.clone().map(|detail| view! { <p class="quiet">{format!("AWS: {detail}")}</p> })}
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn changes_panel(page: &DeploymentPage) -> AnyView {
+    let Some(difference) = &page.difference else {
+        return view! { <section class="panel"><header class="panel-head"><h2>"What changes"</h2></header><p class="panel-part quiet">"Not known: one of the two revisions is not recorded."</p></section> }.into_any();
+    };
+    view! {
+        <section class="panel changes" aria-labelledby="changes-title">
+            <header class="panel-head"><h2 id="changes-title">"What changes "<span class="quiet">{changed_words(difference)}</span></h2></header>
+            <div class="panel-part">{difference_table(difference, page.deployment.previous_revision.as_deref(), page.deployment.target_revision.as_deref())}</div>
+        </section>
+    }
+    .into_any()
+}
+
+fn app_spec_panel(page: &DeploymentPage) -> AnyView {
+    let Some(text) = page.app_spec.clone() else {
+        return ().into_any();
+    };
+    let hooks = page.hooks.iter().map(|(event, function)| view! { <li>{event.clone()}" "<code>{function.clone()}</code></li> }).collect_view();
+    view! {
+        <section class="panel app-spec" aria-labelledby="appspec-title">
+            <header class="panel-head"><h2 id="appspec-title">"AppSpec "<span class="quiet">{words::counted(page.hooks.len(), "hook", "hooks")}</span></h2></header>
+            <div class="panel-part">
+                <ul class="hooks">{hooks}</ul>
+                <details class="folded"><summary>"The whole text"</summary><pre tabindex="0"><code>{text}</code></pre></details>
+            </div>
+        </section>
+    }
+    .into_any()
+}

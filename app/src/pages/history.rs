@@ -1,0 +1,174 @@
+//! History: every recorded deployment, filtered by the address.
+
+use crate::asks;
+use crate::pages::Shown;
+use crate::pages::page;
+use crate::parts::deployment_rows::Grouping;
+use crate::parts::deployment_rows::deployment_table;
+use crate::parts::frame::Section;
+use crate::parts::small::empty;
+use crate::words;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use switchback_contract::DeploymentFilter;
+use switchback_contract::DeploymentView;
+use switchback_contract::Outcome;
+use switchback_contract::Page;
+use switchback_contract::Phase;
+
+/// `/history?q=&service=&outcome=&phase=&actor=&from=&to=&cursor=`
+#[component]
+pub fn History() -> impl IntoView {
+    let query = use_query_map().get_untracked();
+    let get = |name: &str| {
+        query
+            .get(name)
+            .map(|value| value.trim().to_string())
+            .filter(|value| !value.is_empty())
+    };
+    let filter = DeploymentFilter {
+        service: get("service"),
+        outcome: get("outcome"),
+        phase: get("phase"),
+        actor: get("actor"),
+        q: get("q"),
+        from: get("from"),
+        to: get("to"),
+        cursor: get("cursor"),
+        limit: get("limit").and_then(|limit| limit.parse().ok()),
+    };
+    let asked = filter.clone();
+    page(
+        Section::History,
+        asks::deployments(filter),
+        move |answer, _| Shown {
+            title: "History".to_string(),
+            now: None,
+            content: content(&asked, &answer),
+        },
+    )
+}
+
+/// The filters as pairs of the address, without the cursor.
+fn pairs(filter: &DeploymentFilter) -> [(&'static str, &'static str, Option<&str>); 7] {
+    [
+        ("q", "text", filter.q.as_deref()),
+        ("service", "service", filter.service.as_deref()),
+        ("outcome", "outcome", filter.outcome.as_deref()),
+        ("phase", "phase", filter.phase.as_deref()),
+        ("actor", "by", filter.actor.as_deref()),
+        ("from", "since", filter.from.as_deref()),
+        ("to", "before", filter.to.as_deref()),
+    ]
+}
+
+/// The address with these filters, without one of them, at a cursor.
+fn address(filter: &DeploymentFilter, without: Option<&str>, cursor: Option<&str>) -> String {
+    let limit = filter.limit.map(|limit| limit.to_string());
+    let mut query: Vec<(&str, Option<&str>)> = pairs(filter)
+        .into_iter()
+        .filter(|(name, _, _)| Some(*name) != without)
+        .map(|(name, _, value)| (name, value))
+        .collect();
+    query.push(("cursor", cursor));
+    query.push(("limit", limit.as_deref()));
+    words::link("/history", &query)
+}
+
+fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
+    let is_filtered = pairs(filter).iter().any(|(_, _, value)| value.is_some());
+    let rows = if page.items.is_empty() && is_filtered {
+        empty("No deployment matches. Take a filter away, or ask for a longer time.")
+    } else if page.items.is_empty() {
+        empty(
+            "No deployment is recorded yet. The history that AWS still has is read first; every new deployment follows as it happens.",
+        )
+    } else {
+        deployment_table(
+            "Deployments, newest first, by day of their start in UTC",
+            &page.items,
+            Grouping::ByDay,
+        )
+    };
+    let older = page.next_cursor.as_deref().map(|cursor| view! { <a class="button" rel="next" href=address(filter, None, Some(cursor))>"Older"</a> });
+    let newest = filter
+        .cursor
+        .as_ref()
+        .map(|_| view! { <a class="button" href=address(filter, None, None)>"Newest"</a> });
+    view! {
+        <div class="page">
+            <div class="title-row">
+                <h1>"History"</h1>
+                <p class="quiet">"newest first, times in UTC"</p>
+            </div>
+            {filter_form(filter)}
+            {chips(filter)}
+            {rows}
+            <nav class="pager" aria-label="Pages of the history">
+                {newest}{older}
+                <span class="quiet">{words::counted(page.items.len(), "row", "rows")}</span>
+            </nav>
+        </div>
+    }
+    .into_any()
+}
+
+fn chips(filter: &DeploymentFilter) -> AnyView {
+    let chips: Vec<_> = pairs(filter)
+        .into_iter()
+        .filter_map(|(name, word, value)| value.map(|value| (name, word, value.to_string())))
+        .map(|(name, word, value)| {
+            let shown = words::spaced(&value);
+            let label = format!("Take away the filter {word} {shown}");
+            view! {
+                <li><a class="filter-chip" href=address(filter, Some(name), None) aria-label=label>
+                    <span class="quiet">{word}</span>" "<strong>{shown}</strong>" "<span aria-hidden="true">"×"</span>
+                </a></li>
+            }
+        })
+        .collect();
+    if chips.is_empty() {
+        ().into_any()
+    } else {
+        view! { <ul class="filter-chips" aria-label="Filters">{chips}</ul> }.into_any()
+    }
+}
+
+fn filter_form(filter: &DeploymentFilter) -> AnyView {
+    let options = |values: Vec<&'static str>, chosen: Option<&str>| {
+        let chosen = chosen.map(str::to_string);
+        values
+            .into_iter()
+            .map(|value| {
+                let selected = chosen.as_deref() == Some(value);
+                view! { <option value=value selected=selected>{words::sentence(&words::spaced(value))}</option> }
+            })
+            .collect_view()
+    };
+    let outcomes = options(
+        Outcome::ALL.iter().map(|outcome| outcome.word()).collect(),
+        filter.outcome.as_deref(),
+    );
+    let phases = options(
+        Phase::ALL.iter().map(|phase| phase.word()).collect(),
+        filter.phase.as_deref(),
+    );
+    let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    let limit = filter
+        .limit
+        .map(|limit| view! { <input type="hidden" name="limit" value=limit.to_string()/> });
+    view! {
+        <form class="filters" method="get" action="/history" aria-label="Filter the history">
+            <label class="grow"><span>"Text"</span><input type="search" name="q" value=value(&filter.q) placeholder="Reason, AWS id, service, revision…"/></label>
+            <label><span>"Service"</span><input name="service" value=value(&filter.service)/></label>
+            <label><span>"Outcome"</span><select name="outcome"><option value="">"Any"</option>{outcomes}</select></label>
+            <label><span>"Phase"</span><select name="phase"><option value="">"Any"</option>{phases}</select></label>
+            <label><span>"By"</span><input name="actor" value=value(&filter.actor)/></label>
+            <label><span>"Since"</span><input name="from" placeholder="2026-11-17" inputmode="numeric" value=value(&filter.from)/></label>
+            <label><span>"Before"</span><input name="to" placeholder="2026-11-20" inputmode="numeric" value=value(&filter.to)/></label>
+            {limit}
+            <button>"Filter"</button>
+        </form>
+    }
+    .into_any()
+}

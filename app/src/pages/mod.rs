@@ -1,0 +1,143 @@
+//! The pages, and the way every page is made: ask, then frame what came.
+
+pub mod approvals;
+pub mod audit;
+pub mod deployment;
+pub mod gate;
+pub mod history;
+pub mod not_found;
+pub mod now;
+pub mod rollback;
+pub mod service;
+pub mod services;
+pub mod sign_in;
+
+use crate::asks;
+use crate::error::AppError;
+use crate::parts::frame::Section;
+use crate::parts::frame::Surroundings;
+use crate::parts::frame::frame;
+use crate::parts::icon::Shape;
+use crate::parts::icon::icon;
+use crate::parts::small::Notice;
+use crate::words;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_location;
+use leptos_router::hooks::use_query_map;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use switchback_contract::Moment;
+
+/// What a page shows once its answer is there.
+pub struct Shown {
+    /// The title; the state comes first.
+    pub title: String,
+    /// The account's clock, where the answer says it.
+    pub now: Option<Moment>,
+    /// What stands in `<main>`.
+    pub content: AnyView,
+}
+
+/// A page: asks, waits, and draws the answer in the frame. Routes are rendered as a whole
+/// (`SsrMode::Async`), so the page is complete without any script.
+pub fn page<T>(
+    section: Section,
+    ask: impl Future<Output = Result<T, AppError>> + Send + 'static,
+    show: impl FnOnce(T, Notice) -> Shown + Send + 'static,
+) -> impl IntoView
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    let query = use_query_map().get_untracked();
+    let notice = Notice {
+        done: query.get("done"),
+        problem: query.get("problem"),
+        message: query.get("message"),
+    };
+    let location = use_location();
+    let path = format!(
+        "{}{}",
+        location.pathname.get_untracked(),
+        without_notice(&location.search.get_untracked())
+    );
+    let answers = OnceResource::new(async move {
+        let me = asks::me().await;
+        let open_gates = asks::open_gate_count().await;
+        let answer = ask.await;
+        (me, open_gates, answer)
+    });
+    view! {
+        <Suspense fallback=|| ()>
+            {Suspend::new(async move {
+                let (me, open_gates, answer) = answers.await;
+                let shown = answer.map_or_else(|error| failed(&error), |answer| show(answer, notice));
+                let content = match me {
+                    Ok(me) => frame(section, path, shown.now, Surroundings { me, open_gates: open_gates.unwrap_or(0) }, shown.content),
+                    Err(error) => sign_in::outside(&error, &path),
+                };
+                view! { <Title text=format!("{} · Switchback", shown.title)/> {content} }
+            })}
+        </Suspense>
+    }
+}
+
+/// The query without what only says how the last act went.
+fn without_notice(search: &str) -> String {
+    let kept: Vec<&str> = search
+        .trim_start_matches('?')
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .filter(|pair| {
+            !["done=", "problem=", "message="]
+                .iter()
+                .any(|name| pair.starts_with(name))
+        })
+        .collect();
+    if kept.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", kept.join("&"))
+    }
+}
+
+/// The page that stands in for one that could not be made.
+fn failed(error: &AppError) -> Shown {
+    let title = if error.is_not_found() {
+        "Not found"
+    } else {
+        "Not available"
+    };
+    let content = view! {
+        <div class="page narrow">
+            <h1>{title}</h1>
+            <p class="state-line">{icon(Shape::Cross)} <span>{error.to_string()}</span></p>
+            <p class="quiet">"Code "<code>{error.code().to_string()}</code></p>
+            <p><a class="button" href="">"Try again"</a> " " <a href="/">"Go to Now"</a></p>
+        </div>
+    };
+    Shown {
+        title: title.to_string(),
+        now: None,
+        content: content.into_any(),
+    }
+}
+
+/// The way to here.
+pub fn crumbs(parts: Vec<(String, Option<String>)>) -> AnyView {
+    let items = parts.into_iter().map(|(text, link)| match link {
+        Some(link) => view! { <li><a href=link>{text}</a></li> }.into_any(),
+        None => view! { <li aria-current="page">{text}</li> }.into_any(),
+    });
+    view! { <nav class="crumbs" aria-label="Where this is"><ol>{items.collect_view()}</ol></nav> }
+        .into_any()
+}
+
+/// The link to a service's rollback page, with a target where one is meant.
+pub fn rollback_link(service_id: &str, target: Option<&str>) -> String {
+    words::link(
+        &format!("/services/{service_id}/rollback"),
+        &[("to", target)],
+    )
+}
