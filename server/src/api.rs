@@ -35,6 +35,7 @@ use switchback_contract::Outcome;
 use switchback_contract::Page;
 use switchback_contract::Phase;
 use switchback_contract::RollbackCommand;
+use switchback_domain::actor::Verb;
 use switchback_domain::moment::Moment;
 
 type Id = Result<Path<String>, PathRejection>;
@@ -174,7 +175,7 @@ pub async fn decide(
 ) -> Answered {
     let (gate, command) = (segment(id)?, posted.json::<DecisionCommand>()?);
     let console = console(&deps, &caller);
-    change(deps, caller, posted, async move {
+    change(deps, caller, posted, Verb::Approve, async move {
         let gate = console.decide(gate, command).await?;
         Ok(Answer::done(StatusCode::OK, &json!(gate)))
     })
@@ -187,7 +188,8 @@ struct PlanCommand {
     target: String,
 }
 
-/// POST /services/{id}/rollbacks/plan
+/// POST /services/{id}/rollbacks/plan. A read although it is posted: asked again it is made again, and
+/// never kept, as it may hold the values of environment variables.
 pub async fn plan_rollback(
     State(deps): State<Deps>,
     Extension(caller): Extension<Caller>,
@@ -195,12 +197,12 @@ pub async fn plan_rollback(
     posted: Posted,
 ) -> Answered {
     let (service, command) = (segment(id)?, posted.json::<PlanCommand>()?);
-    let console = console(&deps, &caller);
-    change(deps, caller, posted, async move {
-        let plan = console.plan_rollback(service, command.target).await?;
-        Ok(Answer::done(StatusCode::OK, &json!(plan)))
-    })
-    .await
+    // Refused as everywhere when it is malformed; a plan has no effect that a key could make single.
+    idempotency::key(&posted.headers)?;
+    let plan = console(&deps, &caller)
+        .plan_rollback(service, command.target)
+        .await?;
+    Ok(Json(plan).into_response())
 }
 
 /// POST /services/{id}/rollbacks
@@ -212,7 +214,7 @@ pub async fn roll_back(
 ) -> Answered {
     let (service, command) = (segment(id)?, posted.json::<RollbackCommand>()?);
     let console = console(&deps, &caller);
-    change(deps, caller, posted, async move {
+    change(deps, caller, posted, Verb::RollBack, async move {
         let operation = console.roll_back(service, command).await?;
         Ok(Answer::done(StatusCode::ACCEPTED, &json!(operation)))
     })
@@ -223,6 +225,7 @@ async fn change(
     deps: Deps,
     caller: Caller,
     posted: Posted,
+    verb: Verb,
     work: impl Future<Output = Result<Answer, Problem>> + Send + 'static,
 ) -> Answered {
     let key = idempotency::key(&posted.headers)?;
@@ -232,6 +235,7 @@ async fn change(
             key,
             route: posted.uri.path(),
             body: &posted.body,
+            verb,
             keep: Keep::Refusals,
         };
         idempotency::once(&deps, asked, || work).await

@@ -37,6 +37,13 @@ pub trait Consoles: Send + Sync {
     /// The account's clock.
     fn clock(&self) -> Moment;
 
+    /// Whether AWS has answered at all, so that the clock is the account's and not this machine's.
+    fn hears_aws(&self) -> bool;
+
+    /// Reads something cheap from AWS, so that the clock is as fresh as its answer. That AWS does not
+    /// answer is seen in [`Consoles::hears_aws`] and in the looks.
+    async fn refresh_clock(&self);
+
     /// How the watching goes, one entry per region that was looked at.
     fn looks(&self) -> Vec<Look>;
 
@@ -57,6 +64,14 @@ impl Consoles for Control {
 
     fn clock(&self) -> Moment {
         Control::clock(self)
+    }
+
+    fn hears_aws(&self) -> bool {
+        Control::hears_aws(self)
+    }
+
+    async fn refresh_clock(&self) {
+        Control::refresh_clock(self).await;
     }
 
     fn looks(&self) -> Vec<Look> {

@@ -1,10 +1,12 @@
 //! The forms of the pages: plain posts that answer with a redirect, so that they work without scripts.
 //!
-//! Done leads on with `?done=…`; refused leads back to the form with `?problem=CODE&message=TEXT`.
+//! Done leads on with `?done=…`; refused leads back to the form with
+//! `?problem=CODE&message=TEXT`, sealed ([`crate::notice`]).
 
 use crate::Deps;
 use crate::api::segment;
 use crate::front::Caller;
+use crate::front::Proof;
 use crate::idempotency;
 use crate::idempotency::Answer;
 use crate::idempotency::Asked;
@@ -13,6 +15,7 @@ use crate::local;
 use crate::local::local_path;
 use crate::local::referring_path;
 use crate::local::with_parameters;
+use crate::notice;
 use crate::problem::Problem;
 use crate::session::malformed;
 use axum::Extension;
@@ -34,6 +37,7 @@ use serde_json::json;
 use switchback_contract::DecisionCommand;
 use switchback_contract::RollbackCommand;
 use switchback_contract::Verdict;
+use switchback_domain::actor::Verb;
 
 /// The cookie in which the chosen colours are kept.
 pub const THEME_COOKIE: &str = "theme";
@@ -68,13 +72,13 @@ pub async fn decide(
         reason,
         evidence_digest: form.evidence_digest,
     };
-    let console = deps.consoles.for_actor(caller.actor);
+    let console = deps.consoles.for_actor(caller.actor.clone());
     let decided = idempotency::to_the_end(async move {
         console.decide(gate, command).await.map_err(Problem::from)
     });
     Ok(match decided.await {
         Ok(_) => see_other(&with_parameters(&page, &[("done", "decided")])),
-        Err(problem) => refused(problem, &page),
+        Err(problem) => refused(problem, &page, &caller),
     })
 }
 
@@ -109,6 +113,7 @@ pub async fn roll_back(
         "" => None,
         key => Some(idempotency::checked(key)?),
     };
+    let asking = caller.clone();
     let answered = idempotency::to_the_end(async move {
         let body = json!(form).to_string();
         // Not the path of the API: the answer that is kept is another one.
@@ -118,6 +123,7 @@ pub async fn roll_back(
             key,
             route: &route,
             body: body.as_bytes(),
+            verb: Verb::RollBack,
             keep: Keep::OnlyDone,
         };
         let console = deps.consoles.for_actor(caller.actor.clone());
@@ -144,7 +150,7 @@ pub async fn roll_back(
     });
     Ok(match answered.await {
         Ok(location) => see_other(&location),
-        Err(problem) => refused(problem, &page),
+        Err(problem) => refused(problem, &page, &asking),
     })
 }
 
@@ -226,14 +232,20 @@ fn page(to: &str, headers: &HeaderMap, usual: impl FnOnce() -> String) -> String
         .unwrap_or_else(usual)
 }
 
-fn refused(problem: Problem, page: &str) -> Response {
+fn refused(problem: Problem, page: &str, caller: &Caller) -> Response {
     if problem.status == StatusCode::UNAUTHORIZED {
         return see_other(&with_parameters("/sign-in", &[("to", page)]));
     }
-    see_other(&with_parameters(
-        page,
-        &[("problem", &problem.code), ("message", &problem.detail)],
-    ))
+    match caller.proof {
+        Proof::Session(session) => see_other(&notice::on_page(
+            page,
+            session,
+            &problem.code,
+            &problem.detail,
+        )),
+        // Forms are sent with a session; whoever comes otherwise has no page to return to.
+        Proof::None | Proof::Token(_) => problem.into_response(),
+    }
 }
 
 fn see_other(path: &str) -> Response {

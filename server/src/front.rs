@@ -10,6 +10,7 @@ use crate::Deps;
 use crate::local::local_path;
 use crate::local::referring_path;
 use crate::local::with_parameters;
+use crate::notice;
 use crate::problem::Problem;
 use crate::routes;
 use crate::routes::Who;
@@ -126,6 +127,15 @@ async fn admitted(deps: &Deps, request: &mut Request) -> Result<(), Box<Response
             request.uri(),
             request.headers(),
         )));
+    }
+    let is_page = matches!(*request.method(), Method::GET | Method::HEAD)
+        && !is_for_programs(request.uri().path());
+    let session = match caller.proof {
+        Proof::Session(session) => Some(session),
+        Proof::None | Proof::Token(_) => None,
+    };
+    if is_page && let Some(without) = notice::without_forged(request.uri(), session) {
+        return Err(Box::new(Redirect::to(&without).into_response()));
     }
     request.extensions_mut().insert(caller);
     Ok(())

@@ -90,9 +90,19 @@ pub async fn readiness(deps: &Deps) -> Readiness {
         .iter()
         .any(|look| look.at.is_some() || look.trouble.is_some());
     let ready = database && (looked || !deps.watches);
+    // Anybody may ask, and AWS's own words name accounts and principals. They are in the log, where
+    // each look that fails is written down, and on the pages.
     let regions: Vec<serde_json::Value> = looks
         .iter()
-        .map(|look| json!({ "region": look.region, "last_look_at": look.at, "trouble": look.trouble }))
+        .map(|look| {
+            let last_look = match (&look.trouble, look.at) {
+                (Some(_), _) => "failed",
+                (None, Some(_)) => "ended well",
+                (None, None) => "not yet",
+            };
+            let code = look.trouble.as_deref().and_then(code_of);
+            json!({ "region": look.region, "last_look_at": look.at, "last_look": last_look, "code": code })
+        })
         .collect();
     Readiness {
         ready,
@@ -102,6 +112,14 @@ pub async fn readiness(deps: &Deps) -> Readiness {
             "aws": regions,
         }),
     }
+}
+
+/// AWS's code in `codedeploy:ListDeployments: AccessDeniedException: …`; `None` in any other sentence.
+fn code_of(trouble: &str) -> Option<&str> {
+    let (_, rest) = trouble.split_once(": ")?;
+    let (code, _) = rest.split_once(": ")?;
+    let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_code.then_some(code)
 }
 
 /// GET /metrics, in Prometheus's text format.
@@ -215,4 +233,29 @@ fn family(text: &mut String, name: &str, kind: &str, help: &str) {
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = writeln!(text, "{name} {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_code_is_told() {
+        for (trouble, code) in [
+            (
+                "codedeploy:ListDeployments: AccessDeniedException: User: arn:aws:iam::123456789012:user/x is not",
+                Some("AccessDeniedException"),
+            ),
+            (
+                "sts:GetCallerIdentity: NoAnswer: it took too long",
+                Some("NoAnswer"),
+            ),
+            ("The database did not answer.", None),
+            ("User: arn:aws:iam::123456789012:user/x: is not", None),
+            ("a: : b", None),
+            ("", None),
+        ] {
+            assert_eq!(code_of(trouble), code, "{trouble}");
+        }
+    }
 }

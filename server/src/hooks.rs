@@ -10,13 +10,21 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::StatusCode;
 use secrecy::ExposeSecret;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
+use std::time::Duration;
 use switchback_domain::signature;
 use switchback_domain::signature::SignatureRefused;
 
 /// The largest message, in bytes. A real one has about 120.
 pub const LARGEST_MESSAGE: usize = 4096;
+
+/// How long AWS may take to tell its time before the relay is asked to come again.
+const CLOCK_LIMIT: Duration = Duration::from_secs(8);
+
+/// Seconds after which the relay may come again when AWS did not tell its time.
+const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// What AWS gives the hook function, which the relay passes on as it is.
 #[derive(Deserialize)]
@@ -48,13 +56,7 @@ pub async fn codedeploy(
         .get(signature::HEADER)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    signature::verify(
-        secret.expose_secret().as_bytes(),
-        deps.consoles.clock(),
-        given,
-        &body,
-    )
-    .map_err(refused)?;
+    verify(&deps, secret, given, &body).await?;
     let hook: CodeDeployHook = crate::api::json_body(&headers, &body)?;
     for (name, value) in [
         ("DeploymentId", &hook.deployment_id),
@@ -81,6 +83,60 @@ pub async fn codedeploy(
         .await?;
     let answer = json!({ "state": received.state, "gate_id": received.gate_id });
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// Checks the signature by the account's clock, which has to be known for it.
+///
+/// The relay takes a refusal as the last word, and then the hook's fuse burns down with no gate. So
+/// nothing is refused as too old by the clock of this machine, nor by one that was only carried forward
+/// since AWS last answered. Only who knows the secret makes AWS be asked.
+async fn verify(
+    deps: &Deps,
+    secret: &SecretString,
+    given: &str,
+    body: &[u8],
+) -> Result<(), Problem> {
+    let check = || {
+        signature::verify(
+            secret.expose_secret().as_bytes(),
+            deps.consoles.clock(),
+            given,
+            body,
+        )
+    };
+    let mut checked = check();
+    let is_signed = matches!(checked, Ok(()) | Err(SignatureRefused::TooOld));
+    if is_signed && !deps.consoles.hears_aws() {
+        ask_for_the_time(deps, 1).await?;
+        checked = check();
+    }
+    if checked == Err(SignatureRefused::TooOld) {
+        // A large jump of the clock is believed only once a second answer agrees with the first.
+        ask_for_the_time(deps, 2).await?;
+        checked = check();
+    }
+    checked.map_err(refused)
+}
+
+/// Asks AWS so many times; fails when AWS has never answered or does not answer in time.
+async fn ask_for_the_time(deps: &Deps, times: usize) -> Result<(), Problem> {
+    let asked = tokio::time::timeout(CLOCK_LIMIT, async {
+        for _ in 0..times {
+            deps.consoles.refresh_clock().await;
+        }
+    });
+    if asked.await.is_ok() && deps.consoles.hears_aws() {
+        return Ok(());
+    }
+    Err(Problem {
+        retry_after: Some(RETRY_AFTER_SECONDS),
+        ..Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "aws_not_heard",
+            "AWS does not answer, so the account's time is not known and the signature's age cannot be checked. \
+             Nothing was done. Send it again.",
+        )
+    })
 }
 
 fn refused(refused: SignatureRefused) -> Problem {

@@ -2,7 +2,8 @@
 //!
 //! The answer is kept per actor and key, with the route and a digest of the body. Requests with the
 //! same key wait for each other in this process; the second gets the first one's answer. Answers that
-//! say "try again" (5xx) and "sign in" are not kept.
+//! say "try again" (5xx) and "sign in" are not kept, and reads are not asked for here at all. Whoever
+//! may no longer do what was asked is not told what came of it.
 
 use crate::Deps;
 use crate::front::Caller;
@@ -22,6 +23,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::Weak;
+use switchback_domain::actor::Verb;
 use switchback_domain::digest::Digest;
 
 /// The header that says that an answer was given before.
@@ -110,6 +112,8 @@ pub struct Asked<'a> {
     pub route: &'a str,
     /// The body as it came.
     pub body: &'a [u8],
+    /// What the actor must be allowed to do to hear an answer again.
+    pub verb: Verb,
     /// Whether refusals are kept too.
     pub keep: Keep,
 }
@@ -123,6 +127,15 @@ pub enum Keep {
     OnlyDone,
 }
 
+impl Keep {
+    /// Whether an answer with this status is kept.
+    fn keeps(self, status: StatusCode) -> bool {
+        let done = status.is_success() || status.is_redirection();
+        let refused = status.is_client_error() && status != StatusCode::UNAUTHORIZED;
+        done || (refused && self == Keep::Refusals)
+    }
+}
+
 /// Does the work once per key. Gives the answer and whether it was given before.
 pub async fn once<F>(
     deps: &Deps,
@@ -132,7 +145,8 @@ pub async fn once<F>(
 where
     F: Future<Output = Result<Answer, Problem>>,
 {
-    let actor = asked.caller.signed_in()?.name.clone();
+    let signed_in = asked.caller.signed_in()?;
+    let actor = signed_in.name.clone();
     let Some(key) = asked.key else {
         return Ok((work().await?, false));
     };
@@ -153,6 +167,16 @@ where
                 "This Idempotency-Key was used for another request. Nothing was done. Use a new key.",
             ));
         }
+        if !signed_in.may(asked.verb) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                format!(
+                    "{actor} may not {}. Nothing was done now; this Idempotency-Key was answered before.",
+                    asked.verb.words()
+                ),
+            ));
+        }
         let status = StatusCode::from_u16(before.status).unwrap_or(StatusCode::OK);
         return Ok((
             Answer {
@@ -166,9 +190,7 @@ where
     let answer = match work().await {
         Ok(answer) => answer,
         Err(problem) => {
-            let is_final =
-                problem.status.is_client_error() && problem.status != StatusCode::UNAUTHORIZED;
-            if asked.keep == Keep::OnlyDone || !is_final {
+            if !asked.keep.keeps(problem.status) {
                 return Err(problem);
             }
             let document = problem.document(Some(asked.route));
@@ -178,6 +200,9 @@ where
             }
         }
     };
+    if !asked.keep.keeps(answer.status) {
+        return Ok((answer, false));
+    }
     let kept = async {
         let mut tx = deps.store.begin().await?;
         tx.idempotency_insert(
@@ -253,6 +278,29 @@ mod tests {
             assert_eq!(
                 checked(malformed).map_err(|problem| problem.code),
                 Err("idempotency_key_malformed".to_string())
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_kept() {
+        for (status, refusals, only_done) in [
+            (200, true, true),
+            (202, true, true),
+            (303, true, true),
+            (400, true, false),
+            (401, false, false),
+            (403, true, false),
+            (409, true, false),
+            (500, false, false),
+            (502, false, false),
+            (503, false, false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(
+                (Keep::Refusals.keeps(status), Keep::OnlyDone.keeps(status)),
+                (refusals, only_done),
+                "{status}"
             );
         }
     }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod hooks;
 pub mod idempotency;
 pub mod local;
+pub mod notice;
 pub mod pages;
 pub mod people;
 pub mod problem;

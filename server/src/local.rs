@@ -32,7 +32,7 @@ pub fn referring_path(headers: &HeaderMap) -> Option<String> {
 
 /// The path with these query parameters, instead of what an earlier answer put there.
 pub fn with_parameters(path: &str, parameters: &[(&str, &str)]) -> String {
-    const OURS: [&str; 4] = ["done", "operation", "problem", "message"];
+    const OURS: [&str; 5] = ["done", "operation", "problem", "message", "seal"];
     let (rest, fragment) = match path.split_once('#') {
         Some((rest, fragment)) => (rest, Some(fragment)),
         None => (path, None),
@@ -135,7 +135,7 @@ mod tests {
         );
         assert_eq!(
             with_parameters(
-                "/a?to=x%3A1&problem=old&message=old#form",
+                "/a?to=x%3A1&problem=old&message=old&seal=old#form",
                 &[("problem", "new"), ("message", "a&b")]
             ),
             "/a?to=x%3A1&problem=new&message=a%26b#form"

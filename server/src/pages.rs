@@ -20,10 +20,12 @@ use http::request::Parts;
 use leptos::config::LeptosOptions;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
+use leptos_axum::AxumRouteListing;
 use leptos_axum::LeptosRoutes;
 use leptos_axum::ResponseOptions;
 use leptos_meta::MetaTags;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use switchback_app::App;
 use switchback_contract::ConsoleHandle;
 
@@ -38,13 +40,21 @@ pub fn options(site: &Site) -> LeptosOptions {
         .build()
 }
 
+/// The pages of the app. Leptos finds them by drawing the app, and while it does that, it lets no page
+/// of the whole process ask for anything: one that is begun meanwhile is never answered. So they are
+/// found once, before the first router exists.
+pub fn listed() -> Vec<AxumRouteListing> {
+    static LISTED: LazyLock<Vec<AxumRouteListing>> =
+        LazyLock::new(|| leptos_axum::generate_route_list(App));
+    LISTED.clone()
+}
+
 /// Adds every page and every server function of the app.
 pub fn mount(router: Router<Deps>, deps: &Deps) -> Router<Deps> {
-    let pages = leptos_axum::generate_route_list(App);
     let (for_context, for_shell) = (deps.clone(), deps.options.clone());
     router.leptos_routes_with_context(
         deps,
-        pages,
+        listed(),
         move || provide_console(&for_context),
         move || shell(for_shell.clone()),
     )

@@ -10,6 +10,7 @@ use crate::front::Caller;
 use crate::front::Proof;
 use crate::local::local_path;
 use crate::local::with_parameters;
+use crate::notice::SIGN_IN_REFUSED;
 use crate::people;
 use crate::problem::Problem;
 use axum::Extension;
@@ -198,11 +199,8 @@ pub async fn sign_in(
     let Some(user) = user.filter(|_| fits) else {
         let shown: String = username.chars().take(100).collect();
         record(&deps, shown, AuditEvent::SignInRefused).await?;
-        let parameters = [
-            ("to", back),
-            ("problem", "sign_in_refused"),
-            ("message", "The name or the password is wrong."),
-        ];
+        let (problem, message) = SIGN_IN_REFUSED;
+        let parameters = [("to", back), ("problem", problem), ("message", message)];
         return Ok(Redirect::to(&with_parameters("/sign-in", &parameters)).into_response());
     };
     record(&deps, user.username.clone(), AuditEvent::SignedIn).await?;

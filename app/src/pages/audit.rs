@@ -74,7 +74,7 @@ fn content(filter: &AuditFilter, audit: &AuditPage) -> AnyView {
             <div class="title-row">
                 <h1>"Audit"</h1>
                 {chain}
-                <p class="title-act"><a class="button" href=address("/api/v1/audit/export", filter, None)>"Export"</a></p>
+                <p class="title-act"><a class="button" href=address("/api/v1/audit", filter, None)>"As JSON"</a></p>
             </div>
             <form class="filters" method="get" action="/audit" aria-label="Filter the audit log">
                 <label><span>"Actor"</span><input name="actor" value=value(&filter.actor)/></label>
@@ -107,7 +107,7 @@ fn table(entries: &[AuditView]) -> AnyView {
                 <td class="c-service"><code title=entry.subject.clone()>{entry.subject.as_deref().map(words::short_identifier)}</code></td>
                 <td class="c-reason">{entry.reason.clone()}</td>
                 <td class="c-detail">
-                    <details class="folded"><summary>"Evidence "<code title=entry.hash.clone()>{words::digest_words(&entry.hash)}</code></summary><pre tabindex="0"><code>{detail}</code></pre></details>
+                    <details class="folded"><summary>"Record "<code title=entry.hash.clone()>{words::digest_words(&entry.hash)}</code></summary><pre tabindex="0"><code>{detail}</code></pre></details>
                 </td>
             </tr>
         }

@@ -90,7 +90,7 @@ fn without_notice(search: &str) -> String {
         .split('&')
         .filter(|pair| !pair.is_empty())
         .filter(|pair| {
-            !["done=", "problem=", "message="]
+            !["done=", "problem=", "message=", "seal="]
                 .iter()
                 .any(|name| pair.starts_with(name))
         })

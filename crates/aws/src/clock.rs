@@ -19,6 +19,20 @@ use switchback_domain::moment::Moment;
 /// A `Date` header tells whole seconds.
 const RESOLUTION_MILLIS: i64 = 1000;
 
+/// A `Date` that is further than this from the clock, before or after it, is taken only once a second
+/// one agrees with it: a single wrong one, hours ahead, would otherwise burn every fuse.
+const LARGEST_UNCONFIRMED_JUMP_MILLIS: i64 = 60 * 1000;
+
+/// How much later than the first the second `Date` of a jump may be, whatever time passed between them.
+const LARGEST_GAP_OF_AGREEING_DATES_MILLIS: i64 = 10 * 60 * 1000;
+
+/// How many seconds of the account may pass in one of this machine's: a simulated account runs fast.
+const FASTEST_ACCOUNT: i64 = 3600;
+
+/// The headers in which AWS's services give the identifier of a request. What stands between us and
+/// AWS answers without one, and its `Date` is its own.
+const REQUEST_ID_HEADERS: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
+
 /// What time it was in the account at one instant of this machine.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
@@ -28,17 +42,39 @@ struct Anchor {
 
 impl Anchor {
     fn carried_to(self, at: Instant) -> Moment {
-        let elapsed = at.saturating_duration_since(self.at).as_millis();
-        self.moment
-            .plus_millis(i64::try_from(elapsed).unwrap_or(i64::MAX))
+        self.moment.plus_millis(millis_between(self.at, at))
     }
 }
 
-/// The state: where the clock is anchored and the latest moment it gave out.
+/// A `Date` far from the clock that nothing has confirmed yet.
+#[derive(Clone, Copy, Debug)]
+struct Doubted {
+    date: Moment,
+    received: Instant,
+}
+
+impl Doubted {
+    /// Whether a second `Date`, just as far from the clock, tells the same time as this one.
+    fn agrees_with(self, date: Moment, received: Instant) -> bool {
+        let may_have_passed = millis_between(self.received, received)
+            .saturating_mul(FASTEST_ACCOUNT)
+            .saturating_add(LARGEST_GAP_OF_AGREEING_DATES_MILLIS);
+        date >= self.date && date <= self.date.plus_millis(may_have_passed)
+    }
+}
+
+/// How long it is from one instant to a later one, in milliseconds; 0 when it is not later.
+fn millis_between(earlier: Instant, later: Instant) -> i64 {
+    let elapsed = later.saturating_duration_since(earlier).as_millis();
+    i64::try_from(elapsed).unwrap_or(i64::MAX)
+}
+
+/// The state: where the clock is anchored, the latest moment it gave out, and a jump that waits to be confirmed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hands {
     anchor: Option<Anchor>,
     latest: Option<Moment>,
+    doubted: Option<Doubted>,
 }
 
 impl Hands {
@@ -47,28 +83,45 @@ impl Hands {
     /// When the answer was received, the account's time was at least `date` and less than `date` plus
     /// the header's resolution plus the time the call took. A clock within these bounds is left
     /// alone: setting it to every `Date` would throw it back by up to a second each time.
+    ///
+    /// The first `Date` is taken as it is: there is nothing better to hold against it.
     fn observe(&mut self, date: Moment, sent: Instant, received: Instant) {
-        let call = received.saturating_duration_since(sent).as_millis();
         let earliest = date;
         let latest = date
             .plus_millis(RESOLUTION_MILLIS)
-            .plus_millis(i64::try_from(call).unwrap_or(i64::MAX));
-        let expected = self.anchor.map(|anchor| anchor.carried_to(received));
-        let moment = match expected {
-            Some(expected) if expected < earliest => earliest,
-            Some(expected) if expected > latest => latest,
-            Some(_) => return,
-            None => earliest,
+            .plus_millis(millis_between(sent, received));
+        let Some(expected) = self.anchor.map(|anchor| anchor.carried_to(received)) else {
+            return self.set(earliest, received);
         };
-        self.anchor = Some(Anchor {
-            moment,
-            at: received,
-        });
+        let moment = expected.clamp(earliest, latest);
+        let jump = moment.millis_since(expected).saturating_abs();
+        if jump <= LARGEST_UNCONFIRMED_JUMP_MILLIS {
+            // What was doubted is refuted by an answer that the clock is about right.
+            self.doubted = None;
+            if moment != expected {
+                self.set(moment, received);
+            }
+        } else if self
+            .doubted
+            .is_some_and(|doubted| doubted.agrees_with(date, received))
+        {
+            self.set(moment, received);
+            // The clock was wrong, so what it gave out before is nothing to hold on to.
+            self.latest = None;
+        } else {
+            self.doubted = Some(Doubted { date, received });
+        }
+    }
+
+    fn set(&mut self, moment: Moment, at: Instant) {
+        self.anchor = Some(Anchor { moment, at });
+        self.doubted = None;
     }
 
     /// The account's time at an instant; `None` before AWS answered for the first time.
     ///
-    /// It never goes back: where the account's clock was set back or stands still, this one waits.
+    /// It goes back only where a large jump back was confirmed. Where the account's clock stands still
+    /// or is behind by less, this one waits.
     fn read(&mut self, at: Instant) -> Option<Moment> {
         let carried = self.anchor?.carried_to(at);
         let moment = self.latest.map_or(carried, |latest| latest.max(carried));
@@ -143,10 +196,13 @@ impl Intercept for AccountClock {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let received = Instant::now();
-        let date = context
-            .response()
-            .headers()
+        let headers = context.response().headers();
+        let is_of_aws = REQUEST_ID_HEADERS
+            .iter()
+            .any(|name| headers.get(name).is_some());
+        let date = headers
             .get("date")
+            .filter(|_| is_of_aws)
             .and_then(|text| DateTime::from_str(text, Format::HttpDate).ok());
         // An answer without a usable Date says nothing about the time; the clock runs on.
         if let (Some(date), Some(SentAt(sent))) = (date, bag.load::<SentAt>()) {
@@ -224,11 +280,82 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_forward_is_followed_at_once() {
+    fn a_small_jump_is_followed_at_once() {
         let mut bench = Bench::new();
         bench.observe(100, 0, 0);
-        bench.observe(4000, 10, 20);
-        assert_eq!(bench.read(20), Some(4_000_000));
+        bench.observe(160, 10, 20);
+        assert_eq!(bench.read(20), Some(160_000));
+    }
+
+    /// The clock shows second 10 000 at instant 0. Each row: the dates that come then, in seconds, with the
+    /// instants at which they come, in milliseconds; and what the clock shows at the last of them, in seconds.
+    #[test]
+    fn a_large_jump_is_followed_once_a_second_answer_agrees() {
+        const HOUR: i64 = 3600;
+        for (name, dates, shown) in [
+            ("at the limit ahead", vec![(10_060, 0)], 10_060),
+            ("one wrong answer ahead", vec![(10_061, 0)], 10_000),
+            ("far ahead", vec![(10_000 + 5 * HOUR, 0)], 10_000),
+            ("far behind", vec![(1_000, 0)], 10_000),
+            ("confirmed ahead", vec![(30_000, 0), (30_000, 0)], 30_000),
+            ("confirmed behind", vec![(1_000, 0), (1_000, 0)], 1_001),
+            (
+                "an older date confirms nothing",
+                vec![(30_000, 0), (29_999, 0)],
+                10_000,
+            ),
+            (
+                "ten minutes apart at once",
+                vec![(30_000, 0), (30_600, 0)],
+                30_600,
+            ),
+            (
+                "more than ten minutes apart at once",
+                vec![(30_000, 0), (30_601, 0)],
+                10_000,
+            ),
+            (
+                "a fast account: an hour a second",
+                vec![(30_000, 0), (34_200, 1000)],
+                34_200,
+            ),
+            (
+                "faster than any account",
+                vec![(30_000, 0), (34_201, 1000)],
+                10_001,
+            ),
+            (
+                "a right answer between refutes the first",
+                vec![(30_000, 0), (10_000, 0), (30_000, 0)],
+                10_000,
+            ),
+            (
+                "the one that disagrees is what is confirmed next",
+                vec![(30_000, 0), (1_000, 0), (1_000, 0)],
+                1_001,
+            ),
+            (
+                "a jump that was followed confirms no other",
+                vec![(30_000, 0), (30_000, 0), (30_100, 0)],
+                30_000,
+            ),
+            (
+                "there and back",
+                vec![(30_000, 0), (30_000, 0), (10_000, 0), (10_000, 0)],
+                10_001,
+            ),
+        ] {
+            let mut bench = Bench::new();
+            bench.observe(10_000, 0, 0);
+            assert_eq!(bench.read(0), Some(10_000_000), "{name}");
+            let mut last = 0;
+            for (date, at) in dates {
+                bench.observe(date, at, at);
+                last = at;
+                bench.read(at);
+            }
+            assert_eq!(bench.read(last), Some(shown * 1000), "{name}");
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ use tokio::net::TcpStream;
 enum Answer {
     /// Answers.
     Status(u16, String),
+    /// Something between us and AWS answers 502, with its own `Date` and without AWS's request identifier.
+    Proxy(&'static str),
     /// Closes the connection without a word: the answer is lost, the call was taken.
     Lost,
 }
@@ -104,12 +106,19 @@ async fn serve(
     while let Some(request) = read_request(&mut stream).await {
         seen.lock().unwrap().push(request);
         let answer = answers.lock().unwrap().pop_front();
-        let Some(Answer::Status(status, body)) = answer else {
-            return;
+        let (status, date, request_id, body) = match answer {
+            Some(Answer::Status(status, body)) => (
+                status,
+                "Sat, 21 Nov 2026 10:00:00 GMT",
+                "x-amzn-requestid: request-1\r\n",
+                body,
+            ),
+            Some(Answer::Proxy(date)) => (502, date, "", "<h1>Bad Gateway</h1>".to_string()),
+            Some(Answer::Lost) | None => return,
         };
         let head = format!(
-            "HTTP/1.1 {status} X\r\ndate: Sat, 21 Nov 2026 10:00:00 GMT\r\n\
-             content-type: application/x-amz-json-1.1\r\nx-amzn-requestid: request-1\r\n\
+            "HTTP/1.1 {status} X\r\ndate: {date}\r\n\
+             content-type: application/x-amz-json-1.1\r\n{request_id}\
              content-length: {}\r\n\r\n",
             body.len()
         );
@@ -349,6 +358,34 @@ async fn the_clock_is_the_accounts_once_it_has_answered() {
     let account = Account::answering(vec![ok(&json!({"deployments": []}))]).await;
     assert_eq!(account.aws.now(), Moment::from_millis(0));
     account.aws.deployment_ids(None, None).await.unwrap();
+    let date = Moment::parse("2026-11-21T10:00:00Z").unwrap();
+    assert!((0..60_000).contains(&account.aws.now().millis_since(date)));
+}
+
+#[tokio::test]
+async fn only_what_aws_itself_says_sets_the_clock() {
+    let empty = ok(&json!({"deployments": []}));
+    let wrong = "Sat, 21 Nov 2026 16:00:00 GMT";
+    // The first try and the two after it.
+    let account = Account::answering(vec![
+        Answer::Proxy(wrong),
+        Answer::Proxy(wrong),
+        Answer::Proxy(wrong),
+        empty,
+        Answer::Proxy(wrong),
+        Answer::Proxy(wrong),
+        Answer::Proxy(wrong),
+    ])
+    .await;
+    account.aws.deployment_ids(None, None).await.unwrap_err();
+    assert_eq!(
+        account.aws.now(),
+        Moment::from_millis(0),
+        "AWS has not answered yet"
+    );
+    account.aws.deployment_ids(None, None).await.unwrap();
+    account.aws.deployment_ids(None, None).await.unwrap_err();
+    assert_eq!(account.operations().len(), 7);
     let date = Moment::parse("2026-11-21T10:00:00Z").unwrap();
     assert!((0..60_000).contains(&account.aws.now().millis_since(date)));
 }

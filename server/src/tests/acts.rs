@@ -79,6 +79,132 @@ async fn the_same_key_at_the_same_time_has_one_effect() {
         (11, 1)
     );
 }
+
+#[tokio::test]
+async fn a_plan_is_made_anew_and_kept_nowhere() {
+    let world = world().await;
+    let path = "/api/v1/services/svc-1/rollbacks/plan";
+    let body = r#"{"target":"previous"}"#;
+    for digest in ["p1", "p2"] {
+        let answer = world.keyed(path, "k1", body).await;
+        assert_eq!(
+            (answer.status, answer.header(idempotency::REPLAYED)),
+            (200, "")
+        );
+        assert_eq!(answer.json()["digest"], digest);
+    }
+    let refused = world.keyed(path, "k2", r#"{"target":"current"}"#).await;
+    assert_eq!(refused.problem(), (409, "is_current".to_string()));
+    for key in ["k1", "k2"] {
+        let kept = world.deps.store.idempotency_fetch("token:ci", key).await;
+        assert!(kept.unwrap().is_none(), "{key}");
+    }
+    let malformed = world.keyed(path, "a b", body).await;
+    assert_eq!(
+        malformed.problem(),
+        (422, "idempotency_key_malformed".to_string())
+    );
+}
+
+#[tokio::test]
+async fn what_failed_for_now_is_done_with_the_same_key_later() {
+    let world = world().await;
+    let path = "/api/v1/services/svc-1/rollbacks";
+    let body = r#"{"target":"previous","reason":"5xx","plan_digest":"p1"}"#;
+    world.work.unavailable.store(2, Ordering::SeqCst);
+    for _ in 0..2 {
+        let answer = world.keyed(path, "k1", body).await;
+        assert_eq!(answer.problem(), (503, "aws_unavailable".to_string()));
+        assert_eq!(answer.header(idempotency::REPLAYED), "");
+    }
+    let done = world.keyed(path, "k1", body).await;
+    assert_eq!((done.status, done.header(idempotency::REPLAYED)), (202, ""));
+    let again = world.keyed(path, "k1", body).await;
+    assert_eq!(
+        (again.status, again.header(idempotency::REPLAYED)),
+        (202, "true")
+    );
+    assert_eq!(world.work.rollbacks.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_is_not_told_again_to_who_may_no_longer_do_it() {
+    let world = world().await;
+    let path = "/api/v1/gates/gate-1/decisions";
+    let cookie = world.sign_in("vera").await;
+    // From when vera was an approver.
+    let mut tx = world.deps.store.begin().await.unwrap();
+    let digest = switchback_domain::digest::Digest::of_bytes(DECISION.as_bytes());
+    let kept = r#"{"id":"gate-1","kept":true}"#;
+    tx.idempotency_insert("vera", "k1", path, digest.as_str(), 200, kept, NOW)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let headers = [
+        ("cookie", &*cookie),
+        ("content-type", "application/json"),
+        ("idempotency-key", "k1"),
+    ];
+    let answer = world.send("POST", path, &headers, DECISION).await;
+    assert_eq!(answer.problem(), (403, "forbidden".to_string()));
+    assert!(!answer.body.contains("kept"), "{}", answer.body);
+    assert_eq!(world.work.decisions.load(Ordering::SeqCst), 0);
+}
+
+/// Where a refused form leads, without the seal that it must have.
+fn unsealed(answer: &Answer) -> &str {
+    let (location, seal) = answer.location().split_once("&seal=").expect("a seal");
+    assert!(seal.len() == 64 && seal.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    location
+}
+
+#[tokio::test]
+async fn pages_show_only_what_this_server_has_to_say() {
+    let world = world().await;
+    let (dana, vera) = (world.sign_in("dana").await, world.sign_in("vera").await);
+    let fields = [
+        ("verdict", "approve"),
+        ("evidence_digest", "e0"),
+        ("to", "/gates/gate-1?x=1"),
+    ];
+    let stale = world.form("/gates/gate-1/decisions", &dana, &fields).await;
+    let sealed = stale.location().to_string();
+    let shown = world.get(&sealed, &dana).await;
+    assert_eq!(shown.status, 200);
+    let words = "Evidence changed. Review again.";
+    assert!(shown.body.contains(words), "{}", shown.body);
+
+    // The link of one reader says nothing to another.
+    let other = world.get(&sealed, &vera).await;
+    assert_eq!((other.status, other.location()), (303, "/gates/gate-1?x=1"));
+    let evil = "problem=x&message=Call+0900+now.";
+    for (asked, again) in [
+        (format!("/?x=1&{evil}"), "/?x=1"),
+        (
+            format!("/gates/x-1?{evil}&seal={}", "0".repeat(64)),
+            "/gates/x-1",
+        ),
+        (format!("/no/such/page?{evil}"), "/no/such/page"),
+        (format!("/sign-in?to=%2F&{evil}"), "/sign-in?to=%2F"),
+        (sealed.replace("Evidence", "Nothing"), "/gates/gate-1?x=1"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = world.send(method, &asked, &[("cookie", &*dana)], "").await;
+            assert_eq!((answer.status, answer.location()), (303, again), "{asked}");
+        }
+    }
+    let stranger = world
+        .send("GET", &format!("/sign-in?{evil}"), &[], "")
+        .await;
+    assert_eq!((stranger.status, stranger.location()), (303, "/sign-in"));
+    let wrong = [("username", "dana"), ("password", "wrong")];
+    let refused = world.form("/sign-in", "", &wrong).await;
+    let page = world.send("GET", refused.location(), &[], "").await;
+    assert_eq!(page.status, 200);
+    let words = "The name or the password is wrong.";
+    assert!(page.body.contains(words), "{}", page.body);
+}
+
 #[tokio::test]
 async fn a_decision_by_form() {
     let world = world().await;
@@ -103,12 +229,12 @@ async fn a_decision_by_form() {
         .form(path, &dana, &fields("e0", "/gates/gate-1?done=decided"))
         .await;
     assert_eq!(
-        stale.location(),
+        unsealed(&stale),
         "/gates/gate-1?problem=evidence_changed&message=Evidence+changed.+Review+again."
     );
     let forbidden = world.form(path, &vera, &fields("e1", "")).await;
     assert_eq!(
-        forbidden.location(),
+        unsealed(&forbidden),
         "/gates/gate-1?problem=forbidden&message=You+may+not+decide."
     );
     let stranger = world.form(path, "", &fields("e1", "/gates/gate-1")).await;
@@ -131,7 +257,7 @@ async fn a_rollback_by_form() {
     };
     let refused = world.form(path, &cookie, &fields("")).await;
     assert_eq!(
-        refused.location(),
+        unsealed(&refused),
         "/services/svc-1/rollback?to=previous&problem=reason_missing&message=Say+why."
     );
     let done = world.form(path, &cookie, &fields("5xx")).await;

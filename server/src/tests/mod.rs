@@ -40,7 +40,7 @@ const TOKEN: &str = "sb_test_token";
 const RELAY_SECRET: &str = "relay secret";
 const HOST: &str = "desk.example:3000";
 /// The longest that anything is waited for.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// Counts what reached it and refuses what it is told to refuse.
 #[derive(Default)]
@@ -49,6 +49,34 @@ struct FakeWork {
     rollbacks: Mutex<Vec<(Option<String>, RollbackCommand)>>,
     filters: Mutex<Vec<DeploymentFilter>>,
     hooks: Mutex<Vec<String>>,
+    /// How often the clock was refreshed, and what the account's clock says, once AWS is heard.
+    refreshes: AtomicUsize,
+    account: Mutex<Account>,
+    /// What AWS's last look said, when it failed.
+    trouble: Mutex<Option<String>>,
+    /// How many plans were made.
+    plans: AtomicUsize,
+    /// Work that comes while this is above zero is refused for now, and counts it down.
+    unavailable: AtomicUsize,
+}
+
+/// What is known of the account's clock.
+struct Account {
+    /// What it says; the machine's time until AWS is heard.
+    clock: Moment,
+    hears_aws: bool,
+    /// What the clock says once it was refreshed so many times; AWS does not answer without it.
+    comes: Option<(usize, Moment)>,
+}
+
+impl Default for Account {
+    fn default() -> Account {
+        Account {
+            clock: NOW,
+            hears_aws: true,
+            comes: None,
+        }
+    }
 }
 
 struct FakeConsoles(Arc<FakeWork>);
@@ -68,14 +96,29 @@ impl Consoles for FakeConsoles {
     }
 
     fn clock(&self) -> Moment {
-        NOW
+        self.0.account.lock().unwrap().clock
+    }
+
+    fn hears_aws(&self) -> bool {
+        self.0.account.lock().unwrap().hears_aws
+    }
+
+    async fn refresh_clock(&self) {
+        let refreshes = self.0.refreshes.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut account = self.0.account.lock().unwrap();
+        if let Some((needed, clock)) = account.comes
+            && refreshes >= needed
+        {
+            account.clock = clock;
+            account.hears_aws = true;
+        }
     }
 
     fn looks(&self) -> Vec<Look> {
         vec![Look {
             region: "eu-central-1".to_string(),
             at: Some(NOW.plus_seconds(-2)),
-            trouble: None,
+            trouble: self.0.trouble.lock().unwrap().clone(),
         }]
     }
 
@@ -191,8 +234,18 @@ impl Console for FakeConsole {
     async fn deployment(&self, _: String) -> Result<DeploymentView, Refusal> {
         self.nothing("deployment")
     }
-    async fn deployment_page(&self, _: String) -> Result<DeploymentPage, Refusal> {
-        self.nothing("deployment")
+    async fn deployment_page(&self, id: String) -> Result<DeploymentPage, Refusal> {
+        if id != "dep-1" {
+            return self.nothing("deployment");
+        }
+        self.actor()?;
+        let gate = gate_view("gate-1");
+        let page = json!({
+            "deployment": gate.deployment, "now": NOW, "stages": [], "weights": [], "points": [],
+            "alarms": [], "gates": [gate], "difference": null, "timeline": [], "operations": [],
+            "app_spec": null, "hooks": [], "may_roll_back": true, "observed_at": NOW
+        });
+        Ok(serde_json::from_value(page).unwrap())
     }
     async fn deployment_metrics(&self, _: String) -> Result<Vec<MetricPoint>, Refusal> {
         self.nothing("deployment")
@@ -229,8 +282,22 @@ impl Console for FakeConsole {
         self.work.decisions.fetch_add(1, Ordering::SeqCst);
         Ok(gate_view(&gate))
     }
-    async fn plan_rollback(&self, _: String, _: String) -> Result<PlanView, Refusal> {
-        self.nothing("service")
+    async fn plan_rollback(&self, _: String, target: String) -> Result<PlanView, Refusal> {
+        self.actor()?;
+        if target == "current" {
+            return Err(Refusal::new(
+                RefusalKind::Conflict,
+                "is_current",
+                "It serves.",
+            ));
+        }
+        let made = self.work.plans.fetch_add(1, Ordering::SeqCst) + 1;
+        let view = json!({
+            "digest": format!("p{made}"), "kind": "redeploy", "target": target, "preflight": [],
+            "calls": [], "consequences": [], "expected_seconds": null, "expected_basis": "",
+            "may_run": true, "made_at": NOW, "difference": null
+        });
+        Ok(serde_json::from_value(view).unwrap())
     }
     async fn rollback_page(&self, _: String, _: Option<String>) -> Result<RollbackPage, Refusal> {
         self.nothing("service")
@@ -246,6 +313,14 @@ impl Console for FakeConsole {
                 RefusalKind::Invalid,
                 "reason_missing",
                 "Say why.",
+            ));
+        }
+        if self.work.unavailable.load(Ordering::SeqCst) > 0 {
+            self.work.unavailable.fetch_sub(1, Ordering::SeqCst);
+            return Err(Refusal::new(
+                RefusalKind::Unavailable,
+                "aws_unavailable",
+                "AWS does not answer now.",
             ));
         }
         let mut rollbacks = self.work.rollbacks.lock().unwrap();
@@ -413,7 +488,7 @@ impl World {
         let request = request.body(body.into()).unwrap();
         tokio::time::timeout(BOUND, self.router.clone().oneshot(request))
             .await
-            .unwrap()
+            .unwrap_or_else(|_| panic!("{method} {path} was not answered within {BOUND:?}"))
             .unwrap()
     }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_pages_are_those_of_the_table() {
-    let in_app: BTreeSet<String> = leptos_axum::generate_route_list(switchback_app::App)
+    let in_app: BTreeSet<String> = pages::listed()
         .iter()
         .map(|listing| listing.path().to_string())
         .collect();
@@ -99,6 +99,51 @@ async fn every_line_of_the_table_is_answered() {
         assert!(answer.status != 405 && answer.status < 500, "{line}");
     }
 }
+
+/// Leptos lets no page ask for anything while it looks for the pages of an app, and then that page is
+/// never answered.
+#[tokio::test]
+async fn a_page_is_answered_while_another_router_is_made() {
+    let world = world().await;
+    let cookie = world.sign_in("dana").await;
+    let (deps, done) = (world.deps.clone(), CancellationToken::new());
+    let stop = done.clone().drop_guard();
+    let made = std::thread::spawn(move || {
+        let mut made = 0;
+        while !done.is_cancelled() {
+            drop(router(deps.clone()));
+            made += 1;
+        }
+        made
+    });
+    for _ in 0..20 {
+        assert_eq!(world.get("/approvals", &cookie).await.status, 200);
+    }
+    drop(stop);
+    assert!(made.join().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn whoever_asks_whether_it_is_ready_hears_nothing_of_the_account() {
+    let world = world().await;
+    let look = async || world.send("GET", "/readyz", &[], "").await.json()["aws"][0].clone();
+    let at = json!(NOW.plus_seconds(-2));
+    assert_eq!(
+        look().await,
+        json!({ "region": "eu-central-1", "last_look_at": at, "last_look": "ended well", "code": null })
+    );
+    *world.work.trouble.lock().unwrap() = Some(
+        "codedeploy:ListDeployments: AccessDeniedException: User: arn:aws:iam::123456789012:user/desk is not authorized"
+            .to_string(),
+    );
+    assert_eq!(
+        look().await,
+        json!({
+            "region": "eu-central-1", "last_look_at": at, "last_look": "failed", "code": "AccessDeniedException"
+        })
+    );
+}
+
 #[tokio::test]
 async fn health_readiness_and_numbers() {
     let world = world().await;

@@ -84,6 +84,12 @@ async fn hooks_are_taken_once_and_only_when_signed() {
         "only well-signed, well-formed messages got through"
     );
 
+    assert_eq!(
+        world.work.refreshes.load(Ordering::SeqCst),
+        4,
+        "AWS is asked for its time by those only who know the secret"
+    );
+
     let without = world_with(None, None).await;
     let headers = [
         ("content-type", "application/json"),
@@ -94,6 +100,77 @@ async fn hooks_are_taken_once_and_only_when_signed() {
         .await;
     assert_eq!(answer.problem(), (503, "relay_secret_missing".to_string()));
 }
+
+/// Posts a hook that was signed at `signed` by the account's clock.
+async fn hook(world: &World, signed: Moment) -> Answer {
+    let body = r#"{"DeploymentId":"d-1","LifecycleEventHookExecutionId":"e-1"}"#;
+    let signature = signature::sign(RELAY_SECRET.as_bytes(), signed, body.as_bytes());
+    let headers = [
+        ("content-type", "application/json"),
+        ("switchback-signature", &*signature),
+    ];
+    world
+        .send("POST", "/api/v1/hooks/codedeploy", &headers, body)
+        .await
+}
+
+/// The account's clock is hours from this machine's, as a simulated account's is.
+const THERE: Moment = NOW.plus_seconds(6 * 3600);
+
+#[tokio::test]
+async fn a_hook_right_after_the_start_is_held_against_the_accounts_clock() {
+    let world = world().await;
+    let set = |account: Account| *world.work.account.lock().unwrap() = account;
+    let unheard = || Account {
+        hears_aws: false,
+        ..Account::default()
+    };
+
+    // AWS does not answer: not a word of refusal, which the relay would take as the last one. Also when
+    // the signature fits this machine's time, for that proves nothing.
+    set(unheard());
+    for signed in [THERE, NOW] {
+        let answer = hook(&world, signed).await;
+        assert_eq!(answer.problem(), (503, "aws_not_heard".to_string()));
+        assert_eq!(answer.header(header::RETRY_AFTER), "5");
+    }
+    assert_eq!(world.work.refreshes.load(Ordering::SeqCst), 2);
+    assert!(world.work.hooks.lock().unwrap().is_empty());
+
+    // It answers when it is asked.
+    set(Account {
+        comes: Some((3, THERE)),
+        ..unheard()
+    });
+    assert_eq!(hook(&world, THERE).await.status, 202);
+    assert_eq!(world.work.refreshes.load(Ordering::SeqCst), 3);
+
+    // Once it has answered, nothing is asked for a signature that fits.
+    assert_eq!(hook(&world, THERE.plus_seconds(-300)).await.status, 202);
+    assert_eq!(world.work.refreshes.load(Ordering::SeqCst), 3);
+    // This machine's time never was the account's.
+    set(unheard());
+    world.work.account.lock().unwrap().comes = Some((4, THERE));
+    assert_eq!(
+        hook(&world, NOW).await.problem(),
+        (401, "signature_too_old".to_string())
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_too_old_by_a_clock_that_was_only_carried_forward() {
+    let world = world().await;
+    // A jump of the account's clock is believed with the second answer.
+    world.work.account.lock().unwrap().comes = Some((2, THERE));
+    assert_eq!(hook(&world, THERE).await.status, 202);
+    assert_eq!(world.work.refreshes.load(Ordering::SeqCst), 2);
+    assert_eq!(
+        hook(&world, NOW).await.problem(),
+        (401, "signature_too_old".to_string())
+    );
+    assert_eq!(world.work.refreshes.load(Ordering::SeqCst), 4);
+}
+
 struct Listening {
     stream: axum::body::BodyDataStream,
     text: String,
