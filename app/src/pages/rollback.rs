@@ -240,7 +240,7 @@ fn plan_panel(page: &RollbackPage, plan: &PlanView) -> AnyView {
             {plan.difference.as_ref().map(|difference| view! {
                 <div class="panel-part">
                     <h3>"What comes back"</h3>
-                    {difference_table(difference, page.service.serving_revision.as_deref(), Some(&plan.target))}
+                    {difference_table(difference, plan.replaces.as_deref(), Some(&plan.target))}
                 </div>
             })}
             <div class="panel-part">

@@ -363,7 +363,9 @@ pub struct PlanView {
     pub may_run: bool,
     /// When it was made (the account's clock).
     pub made_at: Moment,
-    /// What comes back: from what serves now to the target.
+    /// The revision that goes (task definition ARN): what serves now, or what the deployment under way would bring.
+    pub replaces: Option<String>,
+    /// What comes back: from the revision that goes to the target.
     pub difference: Option<Difference>,
 }
 

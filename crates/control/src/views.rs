@@ -277,6 +277,7 @@ pub(crate) fn plan(
     plan: &Plan,
     past_seconds: &[i64],
     made_at: Moment,
+    replaces: Option<&RevisionArn>,
     difference: Option<Difference>,
 ) -> PlanView {
     let basis = match plan.kind {
@@ -298,6 +299,7 @@ pub(crate) fn plan(
         expected_basis: basis,
         may_run: plan.may_run(),
         made_at,
+        replaces: replaces.map(RevisionArn::to_string),
         difference,
     }
 }

@@ -360,7 +360,7 @@ async fn an_old_page_cannot_decide_and_a_second_decision_is_refused() {
     other.goes_to(&format!("/gates/{id}")).await;
     old.goes_to(&format!("/gates/{id}")).await;
     old.presses("Approve :2").await;
-    old.sees("Done.").await;
+    old.sees("Your decision is recorded.").await;
     other.types("reason", "too late").await;
     other.presses("Reject :2").await;
     other

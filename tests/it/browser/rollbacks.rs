@@ -102,8 +102,8 @@ async fn a_recorded_revision_is_redeployed_with_its_hooks() {
 
     let undone = world
         .passing(
-            "the rollback is linked to what it undoes",
-            120,
+            "the rollback has succeeded and is linked to what it undoes",
+            1800,
             async || {
                 let undone = world
                     .api

@@ -220,6 +220,7 @@ impl Desk {
             plan,
             &facts.past_seconds,
             self.now(),
+            from.as_ref(),
             difference,
         ))
     }
