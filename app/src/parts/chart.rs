@@ -259,6 +259,17 @@ impl Marks {
     }
 }
 
+/// The new revision's share at the end of a minute, so that a step within the minute shows. Before the deployment it
+/// had none; from its start until the first look it is not known.
+fn share_in(steps: &[(Moment, f64)], started_at: Moment, minute: Moment) -> Option<f64> {
+    let end = minute.plus_seconds(60);
+    let seen = steps.iter().rev().find(|(at, _)| *at < end);
+    match seen {
+        Some((_, share)) => Some(*share),
+        None => (!steps.is_empty() && end <= started_at).then_some(0.0),
+    }
+}
+
 /// The share of production traffic: old above, new below, in steps.
 fn share_row(
     page: &DeploymentPage,
@@ -272,17 +283,12 @@ fn share_row(
         .iter()
         .map(|step| (step.at, step.share_new))
         .collect();
+    let started_at = page.deployment.started_at;
     let share_at = {
         let steps = steps.clone();
         let now = page.deployment.share_new;
         Arc::new(move |minute: Option<Moment>| match minute {
-            // The end of the minute, so that a step within the minute shows.
-            Some(minute) => steps
-                .iter()
-                .rev()
-                .find(|(at, _)| *at < minute.plus_seconds(60))
-                .map(|(_, share)| *share)
-                .or((!steps.is_empty()).then_some(0.0)),
+            Some(minute) => share_in(&steps, started_at, minute),
             None => now,
         })
     };
@@ -292,6 +298,7 @@ fn share_row(
     let mut path = String::new();
     let mut labels = Vec::new();
     let mut share_before = 0.0;
+    let mut begins = 0.0;
     for (index, (moment, share)) in steps.iter().enumerate() {
         let x = model.x(*moment) * 10.0;
         let until = steps
@@ -302,7 +309,10 @@ fn share_row(
             continue;
         }
         if path.is_empty() {
-            path.push_str(&format!("M{x:.1} {:.1}", y(0.0)));
+            // A share that was there at the first sight did not rise then.
+            let from = if index == 0 { *share } else { 0.0 };
+            path.push_str(&format!("M{x:.1} {:.1}", y(from)));
+            begins = x;
         } else {
             path.push_str(&format!("L{x:.1} {:.1}", y(share_before)));
         }
@@ -336,7 +346,7 @@ fn share_row(
     let area = if path.is_empty() {
         String::new()
     } else {
-        format!("{path}L{right:.1} {:.1}Z", y(0.0))
+        format!("{path}L{right:.1} {0:.1}L{begins:.1} {0:.1}Z", y(0.0))
     };
     let old_label = page
         .deployment
@@ -344,6 +354,12 @@ fn share_row(
         .as_ref()
         .map(|arn| view! { <text class="share-label old" x="1%" y="18">{format!("{} on {}", words::percent(1.0), words::revision_number(arn))}</text> });
     let known = !steps.is_empty();
+    // Before the deployment all traffic was on the old revision; between its start and the first look nobody saw.
+    let until_start = (model.x(started_at) * 10.0).min(right);
+    let seen_from = steps
+        .first()
+        .map_or(right, |(first, _)| model.x(*first) * 10.0)
+        .max(until_start);
     let (for_old, for_new) = (Arc::clone(&share_at), share_at);
     let old_value = move || {
         for_old(shown.get()).map_or_else(
@@ -360,7 +376,8 @@ fn share_row(
                 <svg class="plot plot-share" aria-hidden="true" focusable="false">
                     {known.then(|| view! {
                         <svg viewBox="0 0 1000 100" preserveAspectRatio="none" width="100%" height="100%">
-                            <rect class="area-old" x="0" y="4" width=format!("{right:.1}") height="92"></rect>
+                            <rect class="area-old" x="0" y="4" width=format!("{until_start:.1}") height="92"></rect>
+                            <rect class="area-old" x=format!("{seen_from:.1}") y="4" width=format!("{:.1}", (right - seen_from).max(0.0)) height="92"></rect>
                             <path class="area-ground" d=area.clone()></path>
                             <path class="area-new" d=area></path>
                             <path class="line-new" d=path></path>
@@ -655,4 +672,25 @@ fn value_table(model: &Arc<ChartModel>) -> AnyView {
         </details>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_saw_of_the_weights_is_not_known() {
+        let at = |minute: i64| Moment::from_millis(minute * 60_000);
+        let seen_late = [(at(8), 0.5), (at(9), 0.6)];
+        for (minute, share) in [
+            (1, Some(0.0)),
+            (2, None),
+            (6, None),
+            (8, Some(0.5)),
+            (9, Some(0.6)),
+        ] {
+            assert_eq!(share_in(&seen_late, at(2), at(minute)), share, "{minute}");
+        }
+        assert_eq!(share_in(&[], at(2), at(1)), None);
+    }
 }
