@@ -189,7 +189,7 @@ pub async fn aws_sim(options: AwsSimOptions) -> anyhow::Result<()> {
     }
     eprintln!("The simulated account answers. To use it:");
     eprintln!(
-        "  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={}",
+        "  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={0} AWS_REGION={0}",
         account.region
     );
     eprintln!("  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo");
