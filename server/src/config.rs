@@ -18,6 +18,8 @@ pub struct Config {
     pub server: Server,
     /// Where everything is kept.
     pub database: Database,
+    /// What of AWS is watched.
+    pub aws: Aws,
     /// How often AWS is read.
     pub polling: Polling,
     /// The secret shared with the hook function.
@@ -42,6 +44,14 @@ pub struct Server {
 pub struct Database {
     /// `sqlite:PATH` or `postgres://…`; it may hold a password. `SWITCHBACK_DATABASE_URL`
     pub url: SecretString,
+}
+
+/// What of AWS is watched. Everything else (credentials, endpoint, profile) is set as for every AWS SDK.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// The regions that are watched; the SDK's own (`AWS_REGION` and so on) when there are none here.
+    /// `SWITCHBACK_REGIONS`
+    pub regions: Vec<String>,
 }
 
 /// How often AWS is read.
@@ -94,6 +104,7 @@ impl std::error::Error for ConfigProblems {}
 struct File {
     server: ServerTable,
     database: DatabaseTable,
+    aws: AwsTable,
     polling: PollingTable,
     relay: RelayTable,
     bootstrap: BootstrapTable,
@@ -111,6 +122,12 @@ struct ServerTable {
 #[serde(deny_unknown_fields, default)]
 struct DatabaseTable {
     url: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AwsTable {
+    regions: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -258,6 +275,7 @@ impl Config {
         };
         let server = server(&mut reader, file.server);
         let database = database(&mut reader, file.database);
+        let aws = aws(&mut reader, &file.aws);
         let polling = polling(&mut reader, &file.polling);
         let relay = relay(&mut reader, file.relay);
         let bootstrap = bootstrap(&mut reader, file.bootstrap);
@@ -265,6 +283,7 @@ impl Config {
             Ok(Config {
                 server,
                 database,
+                aws,
                 polling,
                 relay,
                 bootstrap,
@@ -332,6 +351,36 @@ fn database(reader: &mut Reader<'_>, file: DatabaseTable) -> Database {
     });
     Database {
         url: url.unwrap_or_else(|| SecretString::from("sqlite:switchback.db")),
+    }
+}
+
+fn aws(reader: &mut Reader<'_>, file: &AwsTable) -> Aws {
+    let regions = Setting::new(
+        "SWITCHBACK_REGIONS",
+        "aws.regions",
+        Kind::Plain,
+        Some(file.regions.join(",")),
+    );
+    let expected = "AWS regions with commas between, each once, such as eu-central-1,us-east-1";
+    let regions = reader.parsed(&regions, expected, |text| {
+        let regions: Vec<String> = text
+            .split(',')
+            .map(|name| name.trim().to_string())
+            .collect();
+        let sound = |name: &String| {
+            name.contains('-')
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        };
+        let each_once = regions
+            .iter()
+            .enumerate()
+            .all(|(index, name)| !regions[..index].contains(name));
+        (regions.iter().all(sound) && each_once).then_some(regions)
+    });
+    Aws {
+        regions: regions.unwrap_or_default(),
     }
 }
 
@@ -468,11 +517,12 @@ fn bootstrap(reader: &mut Reader<'_>, file: BootstrapTable) -> Bootstrap {
 /// Variables that look like ours and are not, in a sentence; orchestrators add some by themselves, so
 /// they are told and not refused.
 pub fn unknown_variables(variables: &BTreeMap<String, String>) -> Vec<&str> {
-    const KNOWN: [&str; 11] = [
+    const KNOWN: [&str; 12] = [
         "SWITCHBACK_LISTEN",
         "SWITCHBACK_PUBLIC_URL",
         "SWITCHBACK_SITE",
         "SWITCHBACK_DATABASE_URL",
+        "SWITCHBACK_REGIONS",
         "SWITCHBACK_POLL_ACTIVE_MS",
         "SWITCHBACK_POLL_IDLE_MS",
         "SWITCHBACK_RELAY_SECRET",
@@ -542,6 +592,31 @@ mod tests {
             (200, 300)
         );
         assert_eq!(config.relay.secret.unwrap().expose_secret(), "variable");
+    }
+
+    #[test]
+    fn regions_are_named_once_each() {
+        let regions = |text: &str, pairs: &[(&str, &str)]| {
+            Config::read(text, &variables(pairs)).map(|config| config.aws.regions)
+        };
+        assert_eq!(regions("", &[]).unwrap(), Vec::<String>::new());
+        let file = "[aws]\nregions = ['eu-central-1', 'us-east-1']\n";
+        assert_eq!(regions(file, &[]).unwrap(), ["eu-central-1", "us-east-1"]);
+        let given = [("SWITCHBACK_REGIONS", "us-west-2, eu-west-1")];
+        assert_eq!(regions(file, &given).unwrap(), ["us-west-2", "eu-west-1"]);
+        for wrong in [
+            "eu-west-1,",
+            "eu-west-1,eu-west-1",
+            "Frankfurt",
+            "eu west 1",
+        ] {
+            let problems = regions("", &[("SWITCHBACK_REGIONS", wrong)]).unwrap_err();
+            let expected = format!(
+                "SWITCHBACK_REGIONS (aws.regions in the file) must be AWS regions with commas between, \
+                 each once, such as eu-central-1,us-east-1, not {wrong:?}"
+            );
+            assert_eq!(problems.0, [expected]);
+        }
     }
 
     #[test]

@@ -254,12 +254,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .context("could not open the database (SWITCHBACK_DATABASE_URL)")?;
     bootstrap(&store, config.bootstrap).await?;
-    let account = AwsAccount::connect(AwsSettings {
-        region: None,
-        endpoint_url: None,
-        credentials: None,
-        machine_clock: machine_clock(),
-    })
+    let clouds = clouds(
+        &config.aws.regions,
+        &AwsSettings {
+            region: None,
+            endpoint_url: None,
+            credentials: None,
+            machine_clock: machine_clock(),
+        },
+    )
     .await;
     if !config.relay.is_configured() {
         tracing::warn!("no relay secret is set (SWITCHBACK_RELAY_SECRET): hooks are refused");
@@ -269,7 +272,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         public_url: config.server.public_url,
         site,
         store,
-        clouds: vec![Arc::new(account)],
+        clouds,
         polling: ControlSettings {
             poll_active: config.polling.active,
             poll_idle: config.polling.idle,
@@ -280,6 +283,22 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     until_told().await?;
     eprintln!("Ending.");
     running.shutdown().await
+}
+
+/// One adapter for each region; for the region of `usual`, or the SDK's own, when none is named.
+pub async fn clouds(regions: &[String], usual: &AwsSettings) -> Vec<Arc<dyn Cloud>> {
+    let mut clouds: Vec<Arc<dyn Cloud>> = Vec::new();
+    if regions.is_empty() {
+        clouds.push(Arc::new(AwsAccount::connect(usual.clone()).await));
+    }
+    for region in regions {
+        let settings = AwsSettings {
+            region: Some(region.clone()),
+            ..usual.clone()
+        };
+        clouds.push(Arc::new(AwsAccount::connect(settings).await));
+    }
+    clouds
 }
 
 async fn bootstrap(store: &Store, given: crate::config::Bootstrap) -> anyhow::Result<()> {

@@ -176,18 +176,26 @@ impl Control {
     }
 
     async fn open_gate(&self, hook: &HookRecord) -> Result<Opened, StepError> {
+        let mut unheard = None;
         for cloud in &self.inner.clouds {
-            let readings = match cloud
+            match cloud
                 .deployments(std::slice::from_ref(&hook.deployment_aws_id))
                 .await
             {
-                Ok(readings) => readings,
-                Err(error) if error.is_missing() => continue,
-                Err(error) => return Err(error.into()),
-            };
-            if let Some(reading) = readings.first() {
-                return self.open_gate_in(&**cloud, hook, reading).await;
+                Ok(readings) => {
+                    if let Some(reading) = readings.first() {
+                        return self.open_gate_in(&**cloud, hook, reading).await;
+                    }
+                }
+                Err(error) if error.is_missing() => {}
+                // It may be another region's.
+                Err(error) => {
+                    unheard.get_or_insert(error);
+                }
             }
+        }
+        if let Some(error) = unheard {
+            return Err(error.into());
         }
         let message = format!(
             "AWS knows no deployment {} in the watched regions.",

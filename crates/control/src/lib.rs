@@ -121,9 +121,11 @@ impl Control {
         self.inner.wake_acts.notify_one();
     }
 
-    /// The account's clock. With several regions, the first one's.
+    /// The account's clock. With several regions, that of the first one that AWS has answered from.
     pub fn clock(&self) -> Moment {
-        match self.inner.clouds.first() {
+        let clouds = &self.inner.clouds;
+        let heard = clouds.iter().find(|cloud| self.has_looked(cloud.region()));
+        match heard.or(clouds.first()) {
             Some(cloud) => cloud.now(),
             None => (self.inner.machine_clock)(),
         }
