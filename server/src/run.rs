@@ -151,6 +151,12 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
     });
     let (feed, store, stopped) = (deps.feed.clone(), start.store, stop.clone());
     let tasks = vec![
+        tokio::spawn({
+            let (store, stop) = (store.clone(), stop.clone());
+            async move {
+                stop.run_until_cancelled(store.hear_other_processes()).await;
+            }
+        }),
         tokio::spawn(async move { feed.run(store, consoles, stopped).await }),
         tokio::spawn(sweep(deps.clone(), stop.clone())),
         tokio::spawn({

@@ -126,6 +126,22 @@ impl Process {
         !self.ended && matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Lets it stand still, as a machine does that is out of memory or was moved.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let group = Pid::from_child(&self.child);
+        rustix::process::kill_process_group(group, signal)
+            .unwrap_or_else(|error| panic!("{} takes no signal: {error}", self.name));
+    }
+
     /// Kills it and all that it started, with no chance to tidy up.
     pub fn kill(&mut self) {
         if self.ended {

@@ -21,3 +21,4 @@ mod deciding;
 mod foreign_clients;
 mod recording;
 mod refusals;
+mod replicas;

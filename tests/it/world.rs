@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 use serde_json::json;
+use switchback_tests_postgres::Cluster;
 use tempfile::TempDir;
 
 use crate::account::Account;
@@ -155,6 +156,11 @@ impl Api {
         self.post(&path, &body).await
     }
 
+    /// GET of a path that is not under `/api/v1`.
+    pub async fn of_root(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
     /// One deployment by our id or AWS's.
     pub async fn deployment(&self, id: &str) -> Value {
         self.get(&format!("/deployments/{id}")).await.is(200)
@@ -188,6 +194,44 @@ impl Api {
     }
 }
 
+/// One more server on a world's database.
+pub struct Replica {
+    /// The process.
+    pub process: Process,
+    /// Switchback, as its administrator's token sees it there.
+    pub api: Api,
+}
+
+/// Where the servers of a world keep everything.
+#[derive(Clone, Copy)]
+enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    /// What the variable says that `cargo xtask test` sets; SQLite without it.
+    fn of_these_journeys() -> Database {
+        match std::env::var("SWITCHBACK_JOURNEYS_DATABASE").as_deref() {
+            Err(_) | Ok("sqlite") => Database::Sqlite,
+            Ok("postgres") => Database::Postgres,
+            Ok(other) => panic!("SWITCHBACK_JOURNEYS_DATABASE is sqlite or postgres, not {other}"),
+        }
+    }
+
+    /// A database of its own for one world.
+    fn url(self, folder: &TempDir) -> String {
+        match self {
+            Database::Sqlite => {
+                format!("sqlite:{}", folder.path().join("switchback.db").display())
+            }
+            Database::Postgres => Cluster::of_this_process()
+                .expect("PG_BIN names the folder of PostgreSQL's programs")
+                .new_database(),
+        }
+    }
+}
+
 /// The account, the server and what is known of them.
 pub struct World {
     server: Option<Process>,
@@ -197,6 +241,7 @@ pub struct World {
     /// Switchback, as its administrator's token sees it.
     pub api: Api,
     port: u16,
+    database_url: String,
     finished: bool,
     folder: TempDir,
 }
@@ -209,9 +254,21 @@ impl World {
         world
     }
 
+    /// The same on PostgreSQL, whatever the other journeys run on: for what only that can do.
+    pub async fn start_on_postgres() -> World {
+        let mut world = World::on_database(Database::Postgres).await;
+        world.start_server().await;
+        world
+    }
+
     /// An empty account, and a server that has yet to be started for the first time.
     pub async fn start_without_server() -> World {
+        World::on_database(Database::of_these_journeys()).await
+    }
+
+    async fn on_database(database: Database) -> World {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let database_url = database.url(&folder);
         let port = machine::free_port();
         let base = format!("http://127.0.0.1:{port}");
         let ready = folder.path().join("simulation.json");
@@ -246,6 +303,7 @@ impl World {
             },
             api: Api::with_token(&base, TOKEN),
             port,
+            database_url,
             finished: false,
             folder,
         }
@@ -254,15 +312,28 @@ impl World {
     /// Starts the server, over the same database as before.
     pub async fn start_server(&mut self) {
         assert!(self.server.is_none(), "the server runs already");
+        let log = self.server_log();
+        self.server = Some(self.start_a_server(self.port, &log).await);
+    }
+
+    /// Starts one more server on the same database.
+    pub async fn start_replica(&self) -> Replica {
+        let port = machine::free_port();
+        let log = self.folder.path().join(format!("replica-{port}.log"));
+        let process = self.start_a_server(port, &log).await;
+        let base = format!("http://127.0.0.1:{port}");
+        Replica {
+            process,
+            api: Api::with_token(&base, TOKEN),
+        }
+    }
+
+    async fn start_a_server(&self, port: u16, log: &std::path::Path) -> Process {
         let mut command = machine::switchback();
-        let database = self.folder.path().join("switchback.db");
         command
             .arg("serve")
-            .env("SWITCHBACK_LISTEN", format!("127.0.0.1:{}", self.port))
-            .env(
-                "SWITCHBACK_DATABASE_URL",
-                format!("sqlite:{}", database.display()),
-            )
+            .env("SWITCHBACK_LISTEN", format!("127.0.0.1:{port}"))
+            .env("SWITCHBACK_DATABASE_URL", &self.database_url)
             .env("SWITCHBACK_POLL_ACTIVE_MS", "200")
             .env("SWITCHBACK_POLL_IDLE_MS", "300")
             .env("SWITCHBACK_RELAY_SECRET", RELAY_SECRET)
@@ -273,8 +344,8 @@ impl World {
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", PRODUCT_KEY)
             .env("AWS_SECRET_ACCESS_KEY", "any");
-        let mut server = Process::start("the server", command, &self.server_log());
-        let api = Api::of_nobody(&self.api.base);
+        let mut server = Process::start("the server", command, log);
+        let api = Api::of_nobody(&format!("http://127.0.0.1:{port}"));
         until("the server is ready", Duration::from_secs(60), async || {
             assert!(server.is_running(), "the server ended at its start");
             match api.try_send(Method::GET, "/readyz", &[], "").await {
@@ -284,11 +355,16 @@ impl World {
             }
         })
         .await;
-        self.server = Some(server);
+        server
     }
 
     fn server_log(&self) -> PathBuf {
         self.folder.path().join("server.log")
+    }
+
+    /// The server's process.
+    pub fn server(&self) -> &Process {
+        self.server.as_ref().expect("the server runs")
     }
 
     /// Kills the server as a power cut would.

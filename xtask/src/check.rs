@@ -74,7 +74,7 @@ struct Context<'a> {
     browser_code: RefCell<Option<site::BrowserCode>>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "format",
         needs: &[Need::Components],
@@ -145,6 +145,12 @@ const STEPS: [Step; 11] = [
         ],
         after: &["build"],
         check: journeys,
+    },
+    Step {
+        name: "journeys on PostgreSQL",
+        needs: &[Need::WasmTarget, Need::Postgres],
+        after: &["build"],
+        check: journeys_on_postgres,
     },
 ];
 
@@ -372,18 +378,33 @@ fn crate_tests(context: &Context) -> Result<Outcome> {
     ])))
 }
 
-/// The journeys drive the built binary from outside, so they are told where everything is.
+/// On SQLite, but for those that only PostgreSQL can do.
 fn journeys(context: &Context) -> Result<Outcome> {
+    let mut cargo = journey_tests(context);
+    if context.selection.no_browser {
+        cargo.args(["--skip", "browser::"]);
+    }
+    passed(run(cargo.args(&context.selection.journeys)))
+}
+
+/// The browser cannot tell the databases apart, and the demo has its own.
+fn journeys_on_postgres(context: &Context) -> Result<Outcome> {
+    let mut cargo = journey_tests(context);
+    cargo.env("SWITCHBACK_JOURNEYS_DATABASE", "postgres");
+    cargo.args(["--skip", "browser::", "--skip", "replicas::"]);
+    cargo.args(["--skip", "foreign_clients::"]);
+    passed(run(cargo.args(&context.selection.journeys)))
+}
+
+/// The journeys drive the built binary from outside, so they are told where everything is.
+fn journey_tests(context: &Context) -> Command {
     let binary: PathBuf = build::binary(context.workspace, Profile::Dev);
     let mut cargo = hermetic(context.workspace.cargo());
     cargo
         .env("SWITCHBACK_BIN", binary)
         .envs(context.tools.variables());
     cargo.args(["test", "--package", "switchback-tests", "--"]);
-    if context.selection.no_browser {
-        cargo.args(["--skip", "browser::"]);
-    }
-    passed(run(cargo.args(&context.selection.journeys)))
+    cargo
 }
 
 /// Takes from a test everything by which it could reach a real AWS account, or be another test on
@@ -423,7 +444,10 @@ mod tests {
 
     #[test]
     fn a_step_brings_what_it_needs_along() -> Result<()> {
-        assert_eq!(names(&["journeys"])?, ["build", "journeys"]);
+        assert_eq!(
+            names(&["journeys on"])?,
+            ["build", "journeys on PostgreSQL"]
+        );
         assert_eq!(names(&["arrows", "tidy"])?, ["arrows", "tidy"]);
         Ok(())
     }

@@ -21,6 +21,9 @@ impl StepError {
     pub(crate) fn words(&self) -> String {
         match self {
             StepError::Cloud(error) => error.to_string(),
+            StepError::Store(StoreError::LeaseLost { .. }) => {
+                "Another process watches this account now.".to_string()
+            }
             StepError::Store(_) => "The database did not answer.".to_string(),
         }
     }

@@ -96,7 +96,7 @@ impl Control {
         let now = self.clock();
         // While this request opens the gate, the reconciler of waiting hooks keeps its hands off.
         let _claim = self.claim(&hook_claim(&hook.execution_id));
-        let mut tx = self.inner.store.begin().await.map_err(store_refusal)?;
+        let mut tx = self.begin().await.map_err(store_refusal)?;
         if !tx
             .signature_use(signature, now)
             .await
@@ -294,7 +294,7 @@ impl Control {
             delivery_attempts: 0,
             generation: 1,
         };
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         insert_gate(&mut tx, &gate).await?;
         tx.hook_update(&hook.deployment_aws_id, &hook.execution_id, "gate", None)
             .await?;
@@ -314,7 +314,7 @@ impl Control {
         state: &str,
         detail: Option<&str>,
     ) -> Result<(), StepError> {
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         tx.hook_update(&hook.deployment_aws_id, &hook.execution_id, state, detail)
             .await?;
         tx.commit().await?;
@@ -363,7 +363,7 @@ impl Control {
         gate.closed_at = Some(now);
         gate.verdict = Some(gate.policy.at_expiry);
         gate.delivery = Some(Delivery::Recorded);
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         match tx.gate_update(&gate).await {
             // Somebody decided at the same instant: theirs stands.
             Err(StoreError::Conflict { .. }) => return Ok(()),
@@ -457,7 +457,7 @@ impl Control {
         }
         // Written before the call, so that a crash in between leads to a look before the next call.
         gate.delivery_attempts += 1;
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         gate.generation = tx.gate_update(&gate).await?;
         tx.commit().await?;
         let answer = match (gate.kind, verdict) {
@@ -490,7 +490,7 @@ impl Control {
             // recorded, with AWS's words, until AWS shows that the wait is over.
             Err(error) => {
                 gate.delivery_detail = Some(error.to_string());
-                let mut tx = self.inner.store.begin().await?;
+                let mut tx = self.begin().await?;
                 tx.gate_update(&gate).await?;
                 tx.change_append(
                     "gate",
@@ -534,7 +534,7 @@ impl Control {
         detail: Option<String>,
     ) -> Result<(), StepError> {
         let now = self.clock();
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         if move_delivery(&mut gate, event, detail) {
             save_delivery(&mut tx, &gate, now).await?;
             tx.commit().await?;

@@ -4,10 +4,12 @@ pub mod console;
 mod error;
 mod evidence;
 mod gates;
+mod leading;
 mod operations;
 mod views;
 mod watch;
 
+use crate::leading::Acting;
 use crate::watch::Looked;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -23,6 +25,8 @@ use switchback_domain::actor::Actor;
 use switchback_domain::gate::GatePolicy;
 use switchback_domain::moment::Moment;
 use switchback_store::Store;
+use switchback_store::StoreError;
+use switchback_store::Tx;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +57,8 @@ pub type RandomSource = Arc<dyn Fn() -> [u8; 8] + Send + Sync>;
 #[derive(Clone)]
 pub struct Control {
     inner: Arc<Inner>,
+    /// The lease under which this clone watches and acts. The clones that only serve pages have none.
+    acting: Option<Acting>,
 }
 
 pub(crate) struct Inner {
@@ -82,6 +88,7 @@ impl Control {
         random: RandomSource,
     ) -> Control {
         Control {
+            acting: None,
             inner: Arc::new(Inner {
                 store,
                 clouds,
@@ -101,18 +108,6 @@ impl Control {
     /// What one actor may see and ask. `None` is somebody who is not signed in.
     pub fn for_actor(&self, actor: Option<Actor>) -> ConsoleHandle {
         Arc::new(console::Desk::new(self.clone(), actor))
-    }
-
-    /// Watches, delivers and carries out until `stop` is cancelled.
-    pub async fn run(&self, stop: CancellationToken) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for index in 0..self.inner.clouds.len() {
-            let (control, stop) = (self.clone(), stop.clone());
-            tasks.spawn(async move { control.watch_until(index, stop).await });
-        }
-        let (control, stop) = (self.clone(), stop.clone());
-        tasks.spawn(async move { control.act_until(stop).await });
-        while tasks.join_next().await.is_some() {}
     }
 
     /// Wakes the reconcilers now.
@@ -199,6 +194,15 @@ impl Control {
             })
     }
 
+    /// A transaction of the work. While this process watches and acts, it holds that nobody else does by now.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        let mut tx = self.inner.store.begin().await?;
+        if let Some(acting) = &self.acting {
+            tx.lease_hold(&acting.name, acting.fence).await?;
+        }
+        Ok(tx)
+    }
+
     async fn watch_until(&self, index: usize, stop: CancellationToken) {
         let Some(cloud) = self.inner.clouds.get(index).cloned() else {
             return;
@@ -230,6 +234,8 @@ impl Control {
     }
 
     async fn act_until(&self, stop: CancellationToken) {
+        // Decisions and intents of other processes arrive as changes.
+        let mut changes = self.inner.store.subscribe();
         loop {
             self.expire_gates().await;
             self.open_waiting_gates().await;
@@ -238,6 +244,8 @@ impl Control {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.inner.wake_acts.notified() => {}
+                // An error means that the store is gone, which `stop` will follow.
+                Ok(()) = changes.changed() => {}
                 () = tokio::time::sleep(ACT_INTERVAL) => {}
             }
         }

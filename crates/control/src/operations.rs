@@ -318,7 +318,7 @@ impl Control {
         let outcome = deployment.standing.outcome;
         if record.kind == OperationKind::Redeploy && record.deployment_id.is_none() {
             record.deployment_id = Some(deployment.id.clone());
-            let mut tx = self.inner.store.begin().await?;
+            let mut tx = self.begin().await?;
             record.generation = tx.operation_update(&record).await?;
             tx.commit().await?;
         }
@@ -358,7 +358,7 @@ impl Control {
         if detail.is_some() {
             record.detail = detail.clone();
         }
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         record.generation = tx.operation_update(record).await?;
         tx.audit_append(&watch::observed(
             now,

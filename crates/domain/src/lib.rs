@@ -9,6 +9,7 @@ pub mod digest;
 pub mod evidence;
 pub mod gate;
 pub mod ids;
+pub mod lease;
 pub mod metrics;
 pub mod moment;
 pub mod operation;

@@ -8,12 +8,18 @@ use crate::error::Doing as _;
 use crate::error::StoreError;
 use crate::records::ChangeRecord;
 use crate::row::Columns;
+use crate::tx::CHANGES_CHANNEL;
 use crate::tx::Tx;
+use sqlx::postgres::PgListener;
+use std::time::Duration;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::moment::Moment;
 
 /// How many changes are kept. A browser that was away for longer loads its page again.
 const KEPT: i64 = 100_000;
+
+/// Between two attempts to listen to other processes.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 
 impl Store {
     /// The changes after a number, oldest first.
@@ -50,6 +56,51 @@ impl Store {
             .await
             .doing("reading the oldest change")?;
         Ok(oldest)
+    }
+}
+
+impl Store {
+    /// Listens to what other processes append to the change feed and wakes the subscribers of this one. Never ends on
+    /// PostgreSQL, where a lost connection is made again; on SQLite there is nobody to hear and it ends at once.
+    pub async fn hear_other_processes(&self) {
+        let Some(url) = self.postgres_url() else {
+            return;
+        };
+        loop {
+            if let Err(error) = self.hear(url).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "changes of other processes are not heard; they are still looked for every second"
+                );
+            }
+            tokio::time::sleep(LISTEN_PAUSE).await;
+        }
+    }
+
+    async fn hear(&self, url: &str) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect(url).await?;
+        listener.listen(CHANGES_CHANNEL).await?;
+        loop {
+            // `None` is a connection that was lost and made again: what was missed is asked for.
+            let sequence = match listener.try_recv().await? {
+                Some(told) => told.payload().parse().ok(),
+                None => None,
+            };
+            let sequence = match sequence {
+                Some(sequence) => sequence,
+                None => match self.change_latest().await {
+                    Ok(latest) => latest,
+                    Err(_) => continue,
+                },
+            };
+            self.latest_change.send_if_modified(|latest| {
+                let newer = sequence > *latest;
+                if newer {
+                    *latest = sequence;
+                }
+                newer
+            });
+        }
     }
 }
 

@@ -44,7 +44,18 @@ pub struct Store {
     pub(crate) reader: AnyPool,
     writer: AnyPool,
     dialect: Dialect,
-    latest_change: watch::Sender<i64>,
+    url: DatabaseUrl,
+    pub(crate) latest_change: watch::Sender<i64>,
+}
+
+/// A URL that may hold a password, and therefore shows itself to nobody.
+#[derive(Clone)]
+pub(crate) struct DatabaseUrl(pub(crate) String);
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("DatabaseUrl(..)")
+    }
 }
 
 impl Store {
@@ -76,6 +87,7 @@ impl Store {
             reader,
             writer,
             dialect,
+            url: DatabaseUrl(url.to_string()),
             latest_change: watch::Sender::new(0),
         };
         let latest = store.change_latest().await?;
@@ -97,9 +109,18 @@ impl Store {
         ))
     }
 
-    /// The number of the latest change that this process has committed. The receiver is woken after the commit, never
-    /// before. Changes of other processes are found by asking `change_list`; on PostgreSQL, LISTEN would be the next
-    /// step.
+    /// Whether several processes may work on this database at once: true of PostgreSQL. A SQLite file has one server.
+    pub fn is_shared(&self) -> bool {
+        self.dialect == Dialect::Postgres
+    }
+
+    /// For what only PostgreSQL can do: its URL.
+    pub(crate) fn postgres_url(&self) -> Option<&str> {
+        (self.dialect == Dialect::Postgres).then_some(self.url.0.as_str())
+    }
+
+    /// The number of the latest change that was committed: by this process or, while [`Store::hear_other_processes`]
+    /// runs, by any. The receiver is woken after the commit, never before.
     pub fn subscribe(&self) -> watch::Receiver<i64> {
         self.latest_change.subscribe()
     }

@@ -21,6 +21,12 @@ pub enum StoreError {
         /// What was tried, and on which row when that is known.
         what: String,
     },
+    /// What was to be written belongs to who holds the lease, and that is another process by now.
+    #[error("Another process holds the lease {name:?} by now.")]
+    LeaseLost {
+        /// The lease's name.
+        name: String,
+    },
     /// A row does not make a record: it was written by another version, or by hand.
     #[error("Table {table}, row {row}, column {column}: {problem}.")]
     Inconsistent {

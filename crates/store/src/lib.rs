@@ -8,6 +8,7 @@ mod error;
 mod gate;
 mod hook;
 mod idempotency;
+mod lease;
 mod metric;
 mod operation;
 pub mod records;

@@ -15,6 +15,7 @@ use switchback_domain::ids::GateId;
 use switchback_domain::ids::OperationId;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::ids::UserId;
+use switchback_domain::lease::Lease;
 use switchback_domain::moment::Moment;
 use switchback_domain::operation::OperationKind;
 use switchback_domain::operation::OperationState;
@@ -280,4 +281,13 @@ pub struct AuditRecord {
     pub entry: switchback_domain::audit::AuditEntry,
     /// Its hash.
     pub hash: Digest,
+}
+
+/// A lease with what its holder tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseRecord {
+    /// Who holds it.
+    pub lease: Lease,
+    /// How the holder's looks at AWS went: its own JSON.
+    pub looks: Value,
 }

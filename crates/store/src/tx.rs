@@ -26,6 +26,9 @@ pub struct Tx {
 /// One lock for all, so that no order of taking them can be wrong.
 const APPEND_LOCK: i64 = 815_002;
 
+/// The PostgreSQL channel on which the number of every appended change is told.
+pub(crate) const CHANGES_CHANNEL: &str = "switchback_changes";
+
 impl Tx {
     pub(crate) fn new(
         inner: Transaction<'static, Any>,
@@ -41,14 +44,25 @@ impl Tx {
         }
     }
 
-    /// Makes everything durable, then wakes the subscribers of the change feed.
+    /// Makes everything durable, then wakes the subscribers of the change feed: those of this process, and on PostgreSQL
+    /// those of every other process (see [`crate::Store::hear_other_processes`]).
     pub async fn commit(self) -> Result<(), StoreError> {
         let Tx {
-            inner,
+            mut inner,
+            dialect,
             latest_change,
             appended_change,
             ..
         } = self;
+        if let (Dialect::Postgres, Some(sequence)) = (dialect, appended_change) {
+            // Heard when, and only if, the transaction is committed.
+            sqlx::query("select cast(pg_notify($1, $2) as text)")
+                .bind(CHANGES_CHANNEL)
+                .bind(sequence.to_string())
+                .execute(&mut *inner)
+                .await
+                .doing("telling other processes of a change")?;
+        }
         inner.commit().await.doing("committing")?;
         if let Some(sequence) = appended_change {
             latest_change.send_if_modified(|latest| {
@@ -64,6 +78,10 @@ impl Tx {
 
     pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.inner
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.dialect == Dialect::Postgres
     }
 
     /// Makes this transaction the only one that gives out numbers, until it ends. On SQLite it already is: there is

@@ -2,5 +2,6 @@
 
 mod demo;
 mod gates;
+mod replicas;
 mod rollbacks;
 mod signing_in;

@@ -180,7 +180,7 @@ impl Control {
             // begins with what serves.
             trouble.note(self.refresh_service(cloud, &service).await);
         }
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         tx.deployment_update(&after).await?;
         for line in &lines {
             append(
@@ -442,7 +442,7 @@ impl Control {
             let mut after = record.clone();
             let mut points = self.read_metrics(cloud, &service, &mut after).await?;
             points.retain(|point| point.minute <= ended_at);
-            let mut tx = self.inner.store.begin().await?;
+            let mut tx = self.begin().await?;
             tx.deployment_update(&after).await?;
             tx.metric_upsert(&after.id, &points).await?;
             tx.change_append("metrics", after.id.as_str(), Some(&after.id), cloud.now())

@@ -13,6 +13,8 @@ use crate::error::StepError;
 use crate::evidence;
 use crate::lock;
 pub(crate) use crate::watch::lines::percent;
+use serde::Deserialize;
+use serde::Serialize;
 use serde_json::Value;
 use switchback_cloud::Cloud;
 use switchback_cloud::ServiceReading;
@@ -36,7 +38,7 @@ use switchback_store::records::DeploymentRecord;
 use switchback_store::records::TimelineRecord;
 
 /// How the last look at a region went.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Looked {
     /// The account number, once AWS told.
     pub(crate) account: Option<String>,
@@ -93,7 +95,7 @@ impl Control {
         }
     }
 
-    async fn account_of(&self, cloud: &dyn Cloud) -> Result<String, StepError> {
+    pub(crate) async fn account_of(&self, cloud: &dyn Cloud) -> Result<String, StepError> {
         let known = lock(&self.inner.looked)
             .get(cloud.region())
             .and_then(|looked| looked.account.clone());
@@ -192,7 +194,7 @@ impl Control {
             }
             _ => None,
         };
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         let new = tx.service_upsert(&service).await?;
         if let Some(revision) = &revision {
             tx.revision_upsert(Some(&id), revision).await?;

@@ -79,7 +79,7 @@ impl Control {
         let due = mark.is_none_or(|mark| began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000);
         let recorded = trouble.or(recorded)?;
         if due || recorded > 0 {
-            let mut tx = self.inner.store.begin().await?;
+            let mut tx = self.begin().await?;
             tx.watch_mark_set(account, cloud.region(), began).await?;
             tx.commit().await?;
         }
@@ -263,7 +263,7 @@ impl Control {
             }
         }
         let now = cloud.now();
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         if !tx.deployment_insert(&record).await? {
             return Ok(record);
         }

@@ -10,6 +10,7 @@ mod audit;
 mod changes;
 mod databases;
 mod history;
+mod leases;
 mod migrations;
 mod races;
 mod round_trips;
