@@ -1,6 +1,8 @@
-//! `/api/v1`: reads the request, asks the console, writes JSON. Nothing is decided here.
+//! `/api/v1`: reads the request, asks the console, writes JSON, or CSV where a list is asked for so.
+//! Nothing is decided here.
 
 use crate::Deps;
+use crate::csv_list;
 use crate::front::Caller;
 use crate::idempotency;
 use crate::idempotency::Answer;
@@ -31,6 +33,7 @@ use switchback_contract::AuditFilter;
 use switchback_contract::ConsoleHandle;
 use switchback_contract::DecisionCommand;
 use switchback_contract::DeploymentFilter;
+use switchback_contract::GateState;
 use switchback_contract::Outcome;
 use switchback_contract::Page;
 use switchback_contract::Phase;
@@ -49,8 +52,13 @@ pub async fn me(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answe
 
 /// GET /services
 pub async fn services(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
-    parameters(&uri, &[])?;
-    whole_list(console(&desk, &caller).services().await?)
+    let mut given = parameters(&uri, &["format"])?;
+    let as_csv = csv_list::is_wanted(&mut given)?;
+    let services = console(&desk, &caller).services().await?;
+    if as_csv {
+        return csv_list::whole("services", desk.consoles.clock(), &services);
+    }
+    whole_list(services)
 }
 
 /// GET /services/{id}: by identifier, ARN or name.
@@ -61,17 +69,23 @@ pub async fn service(desk: State<Deps>, caller: Extension<Caller>, id: Id, uri: 
 
 /// GET /services/{id}/revisions
 pub async fn revisions(desk: State<Deps>, caller: Extension<Caller>, id: Id, uri: Uri) -> Answered {
-    parameters(&uri, &[])?;
-    whole_list(console(&desk, &caller).revisions(segment(id)?).await?)
+    let mut given = parameters(&uri, &["format"])?;
+    let as_csv = csv_list::is_wanted(&mut given)?;
+    let revisions = console(&desk, &caller).revisions(segment(id)?).await?;
+    if as_csv {
+        return csv_list::whole("revisions", desk.consoles.clock(), &revisions);
+    }
+    whole_list(revisions)
 }
 
-/// GET /deployments
+/// GET /deployments. As CSV it is the whole list from the cursor on, not one page of it.
 pub async fn deployments(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
     let names = [
-        "service", "outcome", "phase", "actor", "q", "from", "to", "cursor", "limit",
+        "service", "outcome", "phase", "actor", "q", "from", "to", "cursor", "limit", "format",
     ];
     let mut given = parameters(&uri, &names)?;
-    let filter = DeploymentFilter {
+    let as_csv = csv_list::is_wanted(&mut given)?;
+    let mut filter = DeploymentFilter {
         outcome: word(
             &mut given,
             "outcome",
@@ -96,7 +110,21 @@ pub async fn deployments(desk: State<Deps>, caller: Extension<Caller>, uri: Uri)
         q: given.remove("q"),
         cursor: given.remove("cursor"),
     };
-    Ok(Json(console(&desk, &caller).deployments(filter).await?).into_response())
+    let console = console(&desk, &caller);
+    if as_csv {
+        filter.limit = Some(csv_list::ROWS_AT_ONCE);
+        let first = console.deployments(filter.clone()).await?;
+        return csv_list::streamed("deployments", desk.consoles.clock(), first, move |cursor| {
+            let (console, filter) = (console.clone(), filter.clone());
+            async move {
+                let cursor = Some(cursor);
+                console
+                    .deployments(DeploymentFilter { cursor, ..filter })
+                    .await
+            }
+        });
+    }
+    Ok(Json(console.deployments(filter).await?).into_response())
 }
 
 /// GET /deployments/{id}: by our identifier or AWS's.
@@ -125,12 +153,24 @@ pub async fn deployment_metrics(
     )
 }
 
-/// GET /gates: all, newest first, or with `state=open` the open ones by fuse.
+/// GET /gates: all, newest first; with `state=open` the open ones by fuse, with `state=closed` the others;
+/// with `may_decide=true` only those that the caller may decide.
 pub async fn gates(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
-    let mut given = parameters(&uri, &["state"])?;
-    let state = word(&mut given, "state", &["open", "all"])?;
-    let only_open = state.as_deref() == Some("open");
-    whole_list(console(&desk, &caller).gates(only_open).await?)
+    let mut given = parameters(&uri, &["state", "may_decide", "format"])?;
+    let as_csv = csv_list::is_wanted(&mut given)?;
+    let state = word(&mut given, "state", &["open", "closed", "all"])?;
+    let only_mine = word(&mut given, "may_decide", &["true", "false"])?.as_deref() == Some("true");
+    let mut gates = console(&desk, &caller)
+        .gates(state.as_deref() == Some("open"))
+        .await?;
+    gates.retain(|gate| {
+        (state.as_deref() != Some("closed") || gate.state != GateState::Open)
+            && (!only_mine || gate.may_not_decide.is_none())
+    });
+    if as_csv {
+        return csv_list::whole("gates", desk.consoles.clock(), &gates);
+    }
+    whole_list(gates)
 }
 
 /// GET /gates/{id}
@@ -145,10 +185,14 @@ pub async fn operation(desk: State<Deps>, caller: Extension<Caller>, id: Id, uri
     Ok(Json(console(&desk, &caller).operation(segment(id)?).await?).into_response())
 }
 
-/// GET /audit
+/// GET /audit. As CSV it is the whole log from the cursor on, not one page of it.
 pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
-    let mut given = parameters(&uri, &["from", "to", "actor", "subject", "cursor", "limit"])?;
-    let filter = AuditFilter {
+    let names = [
+        "from", "to", "actor", "subject", "cursor", "limit", "format",
+    ];
+    let mut given = parameters(&uri, &names)?;
+    let as_csv = csv_list::is_wanted(&mut given)?;
+    let mut filter = AuditFilter {
         from: time(&mut given, "from")?,
         to: time(&mut given, "to")?,
         limit: limit(&mut given)?,
@@ -156,7 +200,19 @@ pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> An
         subject: given.remove("subject"),
         cursor: given.remove("cursor"),
     };
-    let audit = console(&desk, &caller).audit(filter).await?;
+    let console = console(&desk, &caller);
+    if as_csv {
+        filter.limit = Some(csv_list::ROWS_AT_ONCE);
+        let first = console.audit(filter.clone()).await?.page;
+        return csv_list::streamed("audit", desk.consoles.clock(), first, move |cursor| {
+            let (console, filter) = (console.clone(), filter.clone());
+            async move {
+                let cursor = Some(cursor);
+                Ok(console.audit(AuditFilter { cursor, ..filter }).await?.page)
+            }
+        });
+    }
+    let audit = console.audit(filter).await?;
     let body = json!({
         "items": audit.page.items,
         "next_cursor": audit.page.next_cursor,

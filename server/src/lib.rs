@@ -3,6 +3,7 @@
 pub mod api;
 pub mod attempts;
 pub mod config;
+pub mod csv_list;
 pub mod demo;
 pub mod desk;
 pub mod events;

@@ -151,7 +151,7 @@ impl Consoles for FakeConsoles {
     }
 }
 
-fn gate_view(id: &str) -> GateView {
+pub(crate) fn gate_view(id: &str) -> GateView {
     let deployment = json!({
         "id": "dep-1", "aws_id": "d-1", "service": "checkout", "service_id": "svc-1", "cluster": "prod",
         "account": "123456789012", "region": "eu-central-1", "controller": "codedeploy", "strategy": "x",
@@ -298,6 +298,14 @@ impl Console for FakeConsole {
             "may_run": true, "made_at": NOW, "difference": null
         });
         Ok(serde_json::from_value(view).unwrap())
+    }
+    async fn diff_page(
+        &self,
+        _: String,
+        _: Option<String>,
+        _: Option<String>,
+    ) -> Result<DiffPage, Refusal> {
+        self.nothing("service")
     }
     async fn rollback_page(&self, _: String, _: Option<String>) -> Result<RollbackPage, Refusal> {
         self.nothing("service")
