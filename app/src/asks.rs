@@ -17,6 +17,7 @@ use switchback_contract::AuditPage;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentPage;
 use switchback_contract::DeploymentView;
+use switchback_contract::DiffPage;
 use switchback_contract::GateView;
 use switchback_contract::Me;
 use switchback_contract::NowPage;
@@ -74,6 +75,18 @@ pub async fn rollback_page(
 ) -> Result<RollbackPage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
         .rollback_page(service, target)
+        .await?)
+}
+
+/// The page that compares two recorded revisions of a service.
+#[server(name = AskDiffPage, prefix = "/ask", endpoint = "diff-page", input = GetUrl)]
+pub async fn diff_page(
+    service: String,
+    old: Option<String>,
+    new: Option<String>,
+) -> Result<DiffPage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .diff_page(service, old, new)
         .await?)
 }
 

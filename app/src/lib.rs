@@ -6,10 +6,13 @@
 //! browser's build leaves out.
 
 pub mod asks;
+pub mod desk;
 pub mod error;
+pub mod keys;
 pub mod live;
 pub mod pages;
 pub mod parts;
+pub mod presses;
 pub mod words;
 
 use leptos::prelude::*;
@@ -31,6 +34,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/services") view=pages::services::Services ssr=SsrMode::Async/>
                 <Route path=path!("/services/:id") view=pages::service::Service ssr=SsrMode::Async/>
                 <Route path=path!("/services/:id/rollback") view=pages::rollback::Rollback ssr=SsrMode::Async/>
+                <Route path=path!("/services/:id/diff") view=pages::diff::Diff ssr=SsrMode::Async/>
                 <Route path=path!("/deployments/:id") view=pages::deployment::Deployment ssr=SsrMode::Async/>
                 <Route path=path!("/gates/:id") view=pages::gate::Gate ssr=SsrMode::Async/>
                 <Route path=path!("/approvals") view=pages::approvals::Approvals ssr=SsrMode::Async/>

@@ -1,4 +1,4 @@
-//! What makes pages live: one event stream a page, owned by one outer island, and the account's clock.
+//! What makes pages live: what the outer island, [`crate::desk::LiveDesk`], gives to those inside.
 //!
 //! Islands inside find [`Live`] in context. They are told that something changed, never what: they ask
 //! their own question again, so a page that was asleep or offline is right after one answer.
@@ -15,19 +15,11 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::Deserialize;
 use std::cell::Cell;
-use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use switchback_contract::Moment;
-use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
-use web_sys::EventSource;
-use web_sys::MessageEvent;
-
-/// Where the events come from.
-const EVENTS: &str = "/api/v1/events";
 
 /// A burst of changes is answered by one question.
 const GATHER: Duration = Duration::from_millis(250);
@@ -45,7 +37,7 @@ pub enum Connection {
     NotYet,
     /// Changes arrive.
     Open,
-    /// Since when, by the account's clock, and in how many seconds it is tried again.
+    /// Since when, by the account's clock, and in how many seconds it is tried again; 0 means now.
     Lost(Option<Moment>, u32),
 }
 
@@ -74,8 +66,8 @@ impl Change {
 }
 
 #[derive(Deserialize)]
-struct ClockEvent {
-    now: Moment,
+pub(crate) struct ClockEvent {
+    pub(crate) now: Moment,
 }
 
 /// What the outer island gives to those inside.
@@ -87,8 +79,12 @@ pub struct Live {
     pub change: RwSignal<Option<Change>>,
     /// The account's clock, once a second; `None` before the first event or tick.
     pub now: RwSignal<Option<Moment>>,
-    /// What screen readers are told.
+    /// What screen readers are told when they are idle.
     pub said: RwSignal<String>,
+    /// What screen readers are told at once.
+    pub urgent: RwSignal<String>,
+    /// Counted up to try the connection again without waiting.
+    pub retry: RwSignal<u32>,
 }
 
 impl Live {
@@ -134,6 +130,33 @@ impl Live {
         });
     }
 
+    /// Tells screen readers; the same words a second time are told a second time.
+    pub fn say(self, what: &str) {
+        self.said.set(again(&self.said.get_untracked(), what));
+    }
+
+    /// Tells screen readers when an open gate has 30, 10 and 2 minutes left; the last one at once.
+    pub fn announce_fuse(now: Signal<Moment>, expires: impl Fn() -> Option<Moment> + 'static) {
+        let Some(live) = use_context::<Live>() else {
+            return;
+        };
+        Effect::new(move |before: Option<Option<i64>>| {
+            let left = expires().map(|expires| expires.millis_since(now.get()));
+            let passed = before
+                .flatten()
+                .zip(left)
+                .and_then(|(before, left)| minutes_passed(before, left));
+            match passed {
+                Some(2) => live
+                    .urgent
+                    .set("2 minutes left to decide at this gate.".to_string()),
+                Some(minutes) => live.say(&format!("{minutes} minutes left to decide.")),
+                None => {}
+            }
+            left
+        });
+    }
+
     /// Tells screen readers, at most one message in five seconds.
     pub fn announce(what: impl Fn() -> String + 'static) {
         let Some(live) = use_context::<Live>() else {
@@ -147,11 +170,27 @@ impl Live {
                 let at = js_sys::Date::now();
                 if at - last_at.get() >= ANNOUNCE_EVERY_MILLIS {
                     last_at.set(at);
-                    live.said.set(text.clone());
+                    live.say(&text);
                 }
             }
             text
         });
+    }
+}
+
+/// The mark of 30, 10 or 2 minutes that a fuse passed between two readings of what is left, in ms.
+fn minutes_passed(before: i64, left: i64) -> Option<i64> {
+    [2, 10, 30]
+        .into_iter()
+        .find(|minutes| before > minutes * 60_000 && left <= minutes * 60_000 && left > 0)
+}
+
+/// Words that a live region takes for new although they were its last.
+fn again(before: &str, what: &str) -> String {
+    if before == what {
+        format!("{what}\u{a0}")
+    } else {
+        what.to_string()
     }
 }
 
@@ -202,20 +241,24 @@ impl<T: PartialEq + Clone + Send + Sync + 'static> Follower<T> {
 
 /// The account's clock between two events: it runs as fast as it ran between the last two.
 #[derive(Clone, Copy)]
-struct ClockReading {
+pub(crate) struct ClockReading {
     account: Moment,
     browser_millis: f64,
     rate: f64,
 }
 
 impl ClockReading {
-    fn at(self, browser_millis: f64) -> Moment {
+    pub(crate) fn at(self, browser_millis: f64) -> Moment {
         self.account
             .plus_millis(((browser_millis - self.browser_millis) * self.rate) as i64)
     }
 
     /// The next reading. Its pace is measured only over half a second or more, where jitter says little.
-    fn next(before: Option<ClockReading>, account: Moment, browser_millis: f64) -> ClockReading {
+    pub(crate) fn next(
+        before: Option<ClockReading>,
+        account: Moment,
+        browser_millis: f64,
+    ) -> ClockReading {
         let rate = match before {
             Some(before) if browser_millis - before.browser_millis >= 500.0 => {
                 let measured = account.millis_since(before.account) as f64
@@ -230,210 +273,6 @@ impl ClockReading {
             browser_millis,
             rate,
         }
-    }
-}
-
-struct Stream {
-    live: Live,
-    clock: RefCell<Option<ClockReading>>,
-    attempts: Cell<u32>,
-}
-
-impl Stream {
-    fn open(self: Rc<Self>) {
-        let Ok(source) = EventSource::new(EVENTS) else {
-            return;
-        };
-        self.clone().listen(&source, "open", |stream, _, _| {
-            stream.attempts.set(0);
-            let was_lost = matches!(stream.live.connection.get_untracked(), Connection::Lost(..));
-            stream.live.connection.set(Connection::Open);
-            if was_lost {
-                stream.live.change.set(Some(Change {
-                    anything: true,
-                    ..Change::default()
-                }));
-            }
-        });
-        self.clone().listen(&source, "clock", |stream, data, _| {
-            if let Ok(event) = serde_json::from_str::<ClockEvent>(&data) {
-                let reading =
-                    ClockReading::next(*stream.clock.borrow(), event.now, js_sys::Date::now());
-                *stream.clock.borrow_mut() = Some(reading);
-                stream.live.now.set(Some(event.now));
-            }
-        });
-        self.clone().listen(&source, "change", |stream, data, _| {
-            if let Ok(change) = serde_json::from_str::<Change>(&data) {
-                stream.live.change.set(Some(change));
-            }
-        });
-        self.listen(&source, "error", |stream, _, source| stream.lost(source));
-    }
-
-    /// The browser tries again by itself unless the server refused; then we do, ever less often.
-    fn lost(self: Rc<Self>, source: &EventSource) {
-        let since = match self.live.connection.get_untracked() {
-            Connection::Lost(since, _) => since,
-            Connection::NotYet | Connection::Open => self.live.now.get_untracked(),
-        };
-        let attempts = self.attempts.get();
-        self.attempts.set(attempts.saturating_add(1));
-        let wait = 2u32.saturating_pow(attempts.min(5)).min(30);
-        self.live.connection.set(Connection::Lost(since, wait));
-        if source.ready_state() == EventSource::CLOSED {
-            set_timeout(move || self.open(), Duration::from_secs(u64::from(wait)));
-        }
-    }
-
-    fn listen(
-        self: Rc<Self>,
-        source: &EventSource,
-        name: &str,
-        heard: impl Fn(Rc<Stream>, String, &EventSource) + 'static,
-    ) {
-        let stream = source.clone();
-        let heard = Closure::<dyn Fn(web_sys::Event)>::new(move |event: web_sys::Event| {
-            let data = event
-                .dyn_ref::<MessageEvent>()
-                .and_then(|message| message.data().as_string())
-                .unwrap_or_default();
-            heard(Rc::clone(&self), data, &stream);
-        });
-        // The stream lives as long as the page, and so do its listeners.
-        let heard = heard.into_js_value();
-        let _listening = source.add_event_listener_with_callback(name, heard.unchecked_ref());
-    }
-
-    fn tick(&self) {
-        if let Some(reading) = *self.clock.borrow() {
-            self.live.now.set(Some(reading.at(js_sys::Date::now())));
-        }
-    }
-}
-
-/// The outer island of every page: the event stream, the clock, the live region, and what single
-/// buttons do anywhere on the page (copying, filling in a reason, sending a form only once).
-#[island]
-pub fn LiveDesk(
-    /// The account's clock when the page was made.
-    now: Option<Moment>,
-    children: Children,
-) -> impl IntoView {
-    let live = Live {
-        connection: RwSignal::new(Connection::NotYet),
-        change: RwSignal::new(None),
-        now: RwSignal::new(None),
-        said: RwSignal::new(String::new()),
-    };
-    provide_context(live);
-    let awake = RwSignal::new(false);
-    Effect::new(move |_| {
-        awake.set(true);
-        let first = now.map(|now| ClockReading::next(None, now, js_sys::Date::now()));
-        let stream = Rc::new(Stream {
-            live,
-            clock: RefCell::new(first),
-            attempts: Cell::new(0),
-        });
-        let ticking = Rc::clone(&stream);
-        set_interval(move || ticking.tick(), Duration::from_secs(1));
-        stream.open();
-        // A page that the browser kept and shows again must be able to send again.
-        let _listening = window_event_listener_untyped("pageshow", |_| unlock());
-    });
-    view! {
-        <div class="desk" data-awake=move || awake.get().then_some("") on:submit=send_once on:click=move |event| pressed(&event, live)>
-            {children()}
-            <p class="visually-hidden" role="status" aria-live="polite">{move || live.said.get()}</p>
-        </div>
-    }
-}
-
-/// The first press sends, every further one is held back until the page is left.
-fn send_once(event: leptos::ev::SubmitEvent) {
-    let Some(form) = event
-        .target()
-        .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
-    else {
-        return;
-    };
-    if !form.has_attribute("data-act") {
-        return;
-    }
-    if form.has_attribute("data-sending") {
-        event.prevent_default();
-        return;
-    }
-    let _marked = form.set_attribute("data-sending", "");
-    if let Some(button) = event.submitter() {
-        let _marked = button.set_attribute("data-pressed", "");
-    }
-}
-
-fn unlock() {
-    for name in ["data-sending", "data-pressed"] {
-        while let Ok(Some(element)) = document().query_selector(&format!("[{name}]")) {
-            let _unmarked = element.remove_attribute(name);
-        }
-    }
-}
-
-fn pressed(event: &leptos::ev::MouseEvent, live: Live) {
-    let Some(target) = event
-        .target()
-        .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
-    else {
-        return;
-    };
-    if let Some((button, text)) = with_attribute(&target, "data-copy") {
-        let _copying = window().navigator().clipboard().write_text(&text);
-        let _marked = button.set_attribute("data-copied", "");
-        live.said.set("Copied".to_string());
-        set_timeout(
-            move || {
-                let _unmarked = button.remove_attribute("data-copied");
-            },
-            Duration::from_secs(2),
-        );
-    }
-    if let Some((button, text)) = with_attribute(&target, "data-fill") {
-        let field = button
-            .get_attribute("data-into")
-            .and_then(|id| document().get_element_by_id(&id))
-            .and_then(|field| field.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
-        if let Some(field) = field {
-            field.set_value(&text);
-            let _focused = field.focus();
-        }
-    }
-}
-
-fn with_attribute(target: &web_sys::Element, name: &str) -> Option<(web_sys::Element, String)> {
-    let element = target.closest(&format!("[{name}]")).ok().flatten()?;
-    let value = element.get_attribute(name)?;
-    Some((element, value))
-}
-
-/// "Live" in the top bar, or since when not.
-#[island]
-pub fn ConnectionState() -> impl IntoView {
-    let connection = use_context::<Live>().map(|live| live.connection);
-    let get = move || connection.map_or(Connection::NotYet, |connection| connection.get());
-    view! {
-        <p class="connection" role="status" data-connection=move || match get() {
-            Connection::NotYet => "not-yet",
-            Connection::Open => "open",
-            Connection::Lost(..) => "lost",
-        }>
-            <span class="connection-dot" aria-hidden="true"></span>
-            <span>{move || match get() {
-                Connection::NotYet => "Not live yet".to_string(),
-                Connection::Open => "Live".to_string(),
-                Connection::Lost(Some(since), wait) => format!("Not live since {}, trying again in {wait} s", since.clock_time()),
-                Connection::Lost(None, wait) => format!("Not live, trying again in {wait} s"),
-            }}</span>
-        </p>
     }
 }
 
@@ -484,6 +323,23 @@ mod tests {
         assert_eq!(second.at(2_000.0), start.plus_millis(10_000));
         let jittery = ClockReading::next(Some(second), start.plus_millis(5_100), 1_010.0);
         assert_eq!(jittery.at(2_010.0), start.plus_millis(10_100));
+    }
+
+    #[test]
+    fn a_fuse_is_announced_when_it_passes_30_10_and_2_minutes() {
+        let minute = 60_000;
+        for (before, left, expected) in [
+            (31 * minute, 30 * minute, Some(30)),
+            (30 * minute, 30 * minute - 1, None),
+            (10 * minute + 1, 9 * minute, Some(10)),
+            (40 * minute, minute, Some(2)),
+            (minute, -1, None),
+            (3 * minute, 0, None),
+        ] {
+            assert_eq!(minutes_passed(before, left), expected, "{before} to {left}");
+        }
+        assert_ne!(again("Copied", "Copied"), "Copied");
+        assert_eq!(again("", "Copied"), "Copied");
     }
 
     #[test]

@@ -151,6 +151,19 @@ pub fn time_beside(now: Moment, at: Moment) -> String {
     }
 }
 
+/// What a time tells when it is asked: UTC, how long ago, and `here`, the same in the reader's zone.
+pub fn time_in_full(at: Moment, now: Option<Moment>, here: &str) -> String {
+    let utc = format!("{}, {} UTC", at.calendar_date(), at.clock_time());
+    let ago = now.map(|now| match now.millis_since(at) {
+        ahead if ahead < 0 => format!("in {}", rough_duration(-ahead)),
+        past => format!("{} ago", rough_duration(past)),
+    });
+    match ago {
+        Some(ago) => format!("{utc}\n{ago}\nhere: {here}"),
+        None => format!("{utc}\nhere: {here}"),
+    }
+}
+
 /// A word of the contract in a sentence: `rolled_back` becomes `rolled back`.
 pub fn spaced(word: &str) -> String {
     word.replace('_', " ")
@@ -298,6 +311,22 @@ mod tests {
         ] {
             assert_eq!(countdown(seconds * 1000), words);
         }
+    }
+
+    #[test]
+    fn a_time_tells_utc_first_and_how_long_ago_after() {
+        let at = Moment::from_millis(1_795_000_000_000);
+        let utc = format!("{}, {} UTC", at.calendar_date(), at.clock_time());
+        let here = "14:00 GMT+0100";
+        assert_eq!(
+            time_in_full(at, Some(at.plus_seconds(180)), here),
+            format!("{utc}\n3 min ago\nhere: {here}")
+        );
+        assert_eq!(
+            time_in_full(at, Some(at.plus_seconds(-7200)), here),
+            format!("{utc}\nin 2 h\nhere: {here}")
+        );
+        assert_eq!(time_in_full(at, None, here), format!("{utc}\nhere: {here}"));
     }
 
     #[test]

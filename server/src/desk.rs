@@ -152,6 +152,7 @@ pass_on! {
     gate(id: String) -> GateView;
     decide(gate: String, command: DecisionCommand) -> GateView;
     plan_rollback(service: String, target: String) -> PlanView;
+    diff_page(service: String, old: Option<String>, new: Option<String>) -> DiffPage;
     rollback_page(service: String, target: Option<String>) -> RollbackPage;
     roll_back(service: String, command: RollbackCommand) -> OperationView;
     operation(id: String) -> OperationView;

@@ -108,6 +108,7 @@ pub const ROUTES: &[Route] = &[
     page("/services"),
     page("/services/{id}"),
     page("/services/{id}/rollback"),
+    page("/services/{id}/diff"),
     page("/deployments/{id}"),
     page("/gates/{id}"),
     page("/approvals"),

@@ -13,6 +13,7 @@ use crate::pages::now::gates_table;
 use crate::pages::page;
 use crate::parts::frame::Section;
 use crate::parts::small::change;
+use crate::parts::small::download_csv;
 use crate::parts::small::empty;
 use crate::parts::small::time;
 use crate::parts::state::gate_state;
@@ -75,6 +76,16 @@ async fn ask_gates(tab: Tab) -> Result<Vec<GateView>, AppError> {
     Ok(gates)
 }
 
+/// The same list as a file.
+fn csv_address(tab: Tab) -> String {
+    let query = match tab {
+        Tab::Mine => "state=open&may_decide=true",
+        Tab::All => "state=open",
+        Tab::Decided => "state=closed",
+    };
+    format!("/api/v1/gates?{query}&format=csv")
+}
+
 fn title(tab: Tab, gates: &[GateView]) -> String {
     match tab {
         Tab::Mine | Tab::All if !gates.is_empty() => format!("{} waiting · Approvals", gates.len()),
@@ -106,7 +117,8 @@ pub fn ApprovalsLive(
     view! {
         <div class="page">
             {trouble_line(trouble)}
-            <div class="title-row"><h1>"Approvals"</h1><p class="quiet">{if tab == Tab::Decided { "newest first, times in UTC" } else { "open gates, soonest fuse first" }}</p></div>
+            <div class="title-row"><h1>"Approvals"</h1><p class="quiet">{if tab == Tab::Decided { "newest first, times in UTC" } else { "open gates, soonest fuse first" }}</p>
+                <p class="title-act">{download_csv(csv_address(tab))}</p></div>
             <nav class="tabs" aria-label="Which gates">{tabs.collect_view()}</nav>
             {move || shown.with(|gates| if tab == Tab::Decided { decided_table(gates) } else { gates_table(gates, now) })}
         </div>

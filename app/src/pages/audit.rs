@@ -6,7 +6,10 @@ use crate::pages::page;
 use crate::parts::frame::Section;
 use crate::parts::icon::Shape;
 use crate::parts::icon::icon;
+use crate::parts::small::copy_button;
+use crate::parts::small::download_csv;
 use crate::parts::small::empty;
+use crate::parts::small::identifier;
 use crate::parts::small::time;
 use crate::words;
 use leptos::prelude::*;
@@ -58,6 +61,20 @@ fn address(path: &str, filter: &AuditFilter, cursor: Option<&str>) -> String {
     )
 }
 
+/// The same list, from its beginning, as a file.
+fn csv_address(filter: &AuditFilter) -> String {
+    words::link(
+        "/api/v1/audit",
+        &[
+            ("from", filter.from.as_deref()),
+            ("to", filter.to.as_deref()),
+            ("actor", filter.actor.as_deref()),
+            ("subject", filter.subject.as_deref()),
+            ("format", Some("csv")),
+        ],
+    )
+}
+
 fn content(filter: &AuditFilter, audit: &AuditPage) -> AnyView {
     let chain = match audit.broken_at {
         None => view! { <span class="state">{icon(Shape::Check)} <span>{format!("Chain verified to #{}", words::whole(audit.length))}</span></span> }.into_any(),
@@ -74,7 +91,7 @@ fn content(filter: &AuditFilter, audit: &AuditPage) -> AnyView {
             <div class="title-row">
                 <h1>"Audit"</h1>
                 {chain}
-                <p class="title-act"><a class="button" href=address("/api/v1/audit", filter, None)>"As JSON"</a></p>
+                <p class="title-act">{download_csv(csv_address(filter))} " "<a class="button" href=address("/api/v1/audit", filter, None)>"As JSON"</a></p>
             </div>
             <form class="filters" method="get" action="/audit" aria-label="Filter the audit log">
                 <label><span>"Actor"</span><input name="actor" value=value(&filter.actor)/></label>
@@ -104,10 +121,10 @@ fn table(entries: &[AuditView]) -> AnyView {
                 <td class="c-time">{time(entry.at, entry.at.date_and_time())}</td>
                 <td class="c-by">{entry.actor.clone()}</td>
                 <td class="c-state">{words::sentence(&words::spaced(&entry.event))}</td>
-                <td class="c-service"><code title=entry.subject.clone()>{entry.subject.as_deref().map(words::short_identifier)}</code></td>
+                <td class="c-service">{entry.subject.as_deref().map(identifier)}</td>
                 <td class="c-reason">{entry.reason.clone()}</td>
                 <td class="c-detail">
-                    <details class="folded"><summary>"Record "<code title=entry.hash.clone()>{words::digest_words(&entry.hash)}</code></summary><pre tabindex="0"><code>{detail}</code></pre></details>
+                    <details class="folded"><summary>"Record "<code title=entry.hash.clone()>{words::digest_words(&entry.hash)}</code></summary>{copy_button(&entry.hash, "Copy the hash")}<pre tabindex="0"><code>{detail}</code></pre></details>
                 </td>
             </tr>
         }

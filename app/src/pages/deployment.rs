@@ -20,12 +20,12 @@ use crate::parts::gate_panel::Read;
 use crate::parts::gate_panel::gate_panel;
 use crate::parts::gate_panel::question;
 use crate::parts::gate_panel::remember_read;
-use crate::parts::icon::Shape;
 use crate::parts::icon::icon;
 use crate::parts::small::Notice;
 use crate::parts::small::change;
 use crate::parts::small::identifier;
 use crate::parts::small::notice_box;
+use crate::parts::small::stale;
 use crate::parts::small::time;
 use crate::parts::stages::stages;
 use crate::parts::state::shape_of;
@@ -38,13 +38,11 @@ use leptos_router::hooks::use_params_map;
 use switchback_contract::DeploymentPage;
 use switchback_contract::DeploymentView;
 use switchback_contract::GateState;
+use switchback_contract::GateView;
 use switchback_contract::Moment;
 use switchback_contract::Outcome;
 use switchback_contract::duration_words;
 use switchback_contract::strategy_words;
-
-/// Data from AWS older than this is called old.
-const STALE_MILLIS: i64 = 90_000;
 
 /// `/deployments/:id`
 #[component]
@@ -101,12 +99,22 @@ pub fn DeploymentLive(
         move || asks::deployment_page(asked.clone()),
     );
     Live::announce(move || shown.with(title));
+    Live::announce_fuse(now, move || shown.with(|page| expires(&page.gates)));
     view! {
         <div class="page has-dock">
             {trouble_line(trouble)}
             {move || shown.with(|page| content(page, now, cursor, &notice, read))}
         </div>
     }
+}
+
+/// When the open gate's fuse burns out.
+fn expires(gates: &[GateView]) -> Option<Moment> {
+    gates
+        .iter()
+        .rev()
+        .find(|gate| gate.state == GateState::Open)
+        .map(|gate| gate.expires_at)
 }
 
 fn content(
@@ -134,6 +142,7 @@ fn content(
             <h1>{deployment.service.clone()}</h1>
             {change(deployment, true)}
             {state_in_full(deployment)}
+            {stale(page.observed_at, deployment.ended_at.is_none(), now)}
             {title_act(page, open.is_some())}
         </div>
         {meta(page, now)}
@@ -180,14 +189,13 @@ fn title_act(page: &DeploymentPage, gate_is_open: bool) -> AnyView {
 
 fn meta(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
     let deployment = &page.deployment;
-    let (started, observed, ended) = (deployment.started_at, page.observed_at, deployment.ended_at);
+    let (started, ended) = (deployment.started_at, deployment.ended_at);
     let since = move || {
         format!(
             ", {} ago",
             words::rough_duration(now.get().millis_since(started))
         )
     };
-    let is_stale = move || ended.is_none() && now.get().millis_since(observed) > STALE_MILLIS;
     let related = |text: &'static str, id: &Option<String>| {
         id.clone().map(|id| view! { <div><dt>{text}</dt><dd><a href=format!("/deployments/{id}")>"that deployment"</a></dd></div> })
     };
@@ -213,7 +221,6 @@ fn meta(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
             {previous_from}
             {related("Undoes", &deployment.rollback_of)}
             {related("Undone by", &deployment.rolled_back_by)}
-            {move || is_stale().then(|| view! { <div class="stale"><dt>{icon(Shape::Warning)}</dt><dd>{format!("Last data {}", observed.clock_time())}</dd></div> })}
         </dl>
     }
     .into_any()
@@ -267,9 +274,15 @@ fn changes_panel(page: &DeploymentPage) -> AnyView {
     let Some(difference) = &page.difference else {
         return view! { <section class="panel"><header class="panel-head"><h2>"What changes"</h2></header><p class="panel-part quiet">"Not known: one of the two revisions is not recorded."</p></section> }.into_any();
     };
+    let full = crate::pages::diff::address(
+        &page.deployment.service_id,
+        page.deployment.previous_revision.as_deref(),
+        page.deployment.target_revision.as_deref(),
+    );
     view! {
         <section class="panel changes" aria-labelledby="changes-title">
-            <header class="panel-head"><h2 id="changes-title">"What changes "<span class="quiet">{changed_words(difference)}</span></h2></header>
+            <header class="panel-head"><h2 id="changes-title">"What changes "<span class="quiet">{changed_words(difference)}</span></h2>
+                <a class="panel-link" data-key="d" href=full>"full diff "<kbd aria-hidden="true">"d"</kbd></a></header>
             <div class="panel-part">{difference_table(difference, page.deployment.previous_revision.as_deref(), page.deployment.target_revision.as_deref())}</div>
         </section>
     }

@@ -27,6 +27,7 @@ use crate::parts::small::Notice;
 use crate::parts::small::change;
 use crate::parts::small::notice_box;
 use crate::parts::small::revision;
+use crate::parts::small::stale;
 use crate::parts::small::time;
 use crate::parts::stages::stages;
 use crate::parts::state::gate_state;
@@ -109,6 +110,10 @@ pub fn GateLive(
         move || ask(asked.clone()),
     );
     Live::announce(move || shown.with(title));
+    Live::announce_fuse(now, move || {
+        shown
+            .with(|answer| (answer.gate.state == GateState::Open).then_some(answer.gate.expires_at))
+    });
     view! {
         <div class="page has-dock">
             {trouble_line(trouble)}
@@ -119,6 +124,11 @@ pub fn GateLive(
 
 fn content(answer: &GateAnswer, now: Signal<Moment>, notice: &Notice, read: Read) -> AnyView {
     let GateAnswer { gate, page } = answer;
+    let full = crate::pages::diff::address(
+        &page.deployment.service_id,
+        page.deployment.previous_revision.as_deref(),
+        page.deployment.target_revision.as_deref(),
+    );
     let heading = if gate.state == GateState::Open {
         "Your decision".to_string()
     } else {
@@ -135,13 +145,14 @@ fn content(answer: &GateAnswer, now: Signal<Moment>, notice: &Notice, read: Read
             <h1>{question(gate)}</h1>
             {gate_state(gate)}
             {change(&gate.deployment, false)}
+            {stale(page.observed_at, gate.state == GateState::Open, now)}
             <p class="title-act"><a class="button" href=format!("/deployments/{}", gate.deployment_id)>"Open deployment"</a></p>
         </div>
         {stages(page, now)}
         <div class="columns gate-columns">
             <div class="column-main">
                 <section aria-labelledby="changes">
-                    <h2 id="changes">"What changes"</h2>
+                    <h2 id="changes">"What changes "<a class="quiet" data-key="d" href=full>"full diff "<kbd aria-hidden="true">"d"</kbd></a></h2>
                     {match &page.difference {
                         Some(difference) => difference_table(difference, page.deployment.previous_revision.as_deref(), page.deployment.target_revision.as_deref()),
                         None => view! { <p class="empty">"Not known: one of the two revisions is not recorded."</p> }.into_any(),

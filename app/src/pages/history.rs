@@ -6,6 +6,7 @@ use crate::pages::page;
 use crate::parts::deployment_rows::Grouping;
 use crate::parts::deployment_rows::deployment_table;
 use crate::parts::frame::Section;
+use crate::parts::small::download_csv;
 use crate::parts::small::empty;
 use crate::words;
 use leptos::prelude::*;
@@ -75,6 +76,16 @@ fn address(filter: &DeploymentFilter, without: Option<&str>, cursor: Option<&str
     words::link("/history", &query)
 }
 
+/// The same list, from its beginning, as a file.
+fn csv_address(filter: &DeploymentFilter) -> String {
+    let mut query: Vec<(&str, Option<&str>)> = pairs(filter)
+        .into_iter()
+        .map(|(name, _, value)| (name, value))
+        .collect();
+    query.push(("format", Some("csv")));
+    words::link("/api/v1/deployments", &query)
+}
+
 fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
     let is_filtered = pairs(filter).iter().any(|(_, _, value)| value.is_some());
     let rows = if page.items.is_empty() && is_filtered {
@@ -100,6 +111,7 @@ fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
             <div class="title-row">
                 <h1>"History"</h1>
                 <p class="quiet">"newest first, times in UTC"</p>
+                <p class="title-act">{download_csv(csv_address(filter))}</p>
             </div>
             {filter_form(filter)}
             {chips(filter)}
@@ -107,6 +119,7 @@ fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
             <nav class="pager" aria-label="Pages of the history">
                 {newest}{older}
                 <span class="quiet">{words::counted(page.items.len(), "row", "rows")}</span>
+                <span class="quiet key-hints">"· "<kbd>"j"</kbd>" "<kbd>"k"</kbd>" move · "<kbd>"Enter"</kbd>" open · "<kbd>"x"</kbd>" mark two of one service to compare"</span>
             </nav>
         </div>
     }

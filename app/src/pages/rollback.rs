@@ -97,7 +97,10 @@ fn content(page: &RollbackPage, notice: &Notice) -> AnyView {
                         <span class="quiet">"made "{time(plan.made_at, plan.made_at.clock_time())}", digest "<code title=plan.digest.clone()>{words::digest_words(&plan.digest)}</code>", valid while nothing changes"</span>
                     })}</h2>
                     {plan}
-                    {page.plan.as_ref().map(|plan| say_why(page, plan, notice))}
+                    {match &page.plan {
+                        Some(plan) => say_why(page, plan, notice),
+                        None => not_yet(page),
+                    }}
                 </section>
             </div>
         </div>
@@ -116,21 +119,46 @@ fn choices(page: &RollbackPage) -> AnyView {
             .map(|revision| choice(page, revision, chosen));
         view! { <div class="choices"><h3>{title}" "<span class="quiet">{note}</span></h3><ul>{items.collect_view()}</ul></div> }.into_any()
     };
-    let choosable = |proof: fn(Proof) -> bool| {
-        page.revisions
-            .iter()
-            .filter(|revision| revision.cannot_be_chosen.is_none() && proof(revision.proof))
-            .collect::<Vec<_>>()
-    };
-    let impossible: Vec<_> = page
+    let (impossible, choosable): (Vec<&RevisionView>, Vec<&RevisionView>) = page
         .revisions
         .iter()
-        .filter(|revision| revision.cannot_be_chosen.is_some())
-        .collect();
+        .partition(|revision| revision.cannot_be_chosen.is_some());
+    let (good, unproven): (Vec<&RevisionView>, Vec<&RevisionView>) = choosable
+        .into_iter()
+        .partition(|revision| revision.proof == Proof::KnownGood);
+    let Some(chosen) = chosen else {
+        return view! {
+            {group("Known good", "", good)}
+            {group("Not proven", "", unproven)}
+            {group("Cannot be chosen", "and why", impossible)}
+        }
+        .into_any();
+    };
+    // Once one is chosen, a phone shows it and the newest good one; the others fold away there.
+    let newest = good
+        .iter()
+        .find(|revision| revision.arn != chosen)
+        .map(|revision| revision.arn.clone());
+    let stays =
+        |revision: &&RevisionView| revision.arn == chosen || Some(&revision.arn) == newest.as_ref();
+    let (good, more_good): (Vec<_>, Vec<_>) = good.into_iter().partition(stays);
+    let (unproven, more_unproven): (Vec<_>, Vec<_>) = unproven.into_iter().partition(stays);
+    let folded = |summary: String, inside: AnyView| {
+        view! { <details class="fold-narrow"><summary>{summary}</summary>{inside}</details> }
+    };
+    let more = more_good.len() + more_unproven.len();
+    let impossible_count = impossible.len();
     view! {
-        {group("Known good", "", choosable(|proof| proof == Proof::KnownGood))}
-        {group("Not proven", "", choosable(|proof| proof != Proof::KnownGood))}
-        {group("Cannot be chosen", "and why", impossible)}
+        {group("Known good", "", good)}
+        {group("Not proven", "", unproven)}
+        {(more > 0).then(|| folded(
+            format!("{more} more that can be chosen"),
+            view! { {group("More known good", "", more_good)} {group("More not proven", "", more_unproven)} }.into_any(),
+        ))}
+        {(impossible_count > 0).then(|| folded(
+            format!("{impossible_count} that cannot be chosen, and why"),
+            group("Cannot be chosen", "and why", impossible),
+        ))}
     }
     .into_any()
 }
@@ -252,6 +280,28 @@ fn plan_panel(page: &RollbackPage, plan: &PlanView) -> AnyView {
     .into_any()
 }
 
+/// What stands in the phone's dock before a revision is chosen: what is missing, by name.
+fn not_yet(page: &RollbackPage) -> AnyView {
+    let missing = match &page.may_not {
+        Some(why) => why.clone(),
+        None if page
+            .revisions
+            .iter()
+            .all(|revision| revision.cannot_be_chosen.is_some()) =>
+        {
+            "There is no revision that can be chosen.".to_string()
+        }
+        None => "Missing: the revision, and why.".to_string(),
+    };
+    view! {
+        <div class="dock dock-only act">
+            <div class="buttons"><button type="button" class="destroy" aria-disabled="true" aria-describedby="dock-note">{format!("Roll back {}", page.service.name)}</button></div>
+            <p class="quiet" id="dock-note">{missing}</p>
+        </div>
+    }
+    .into_any()
+}
+
 fn say_why(page: &RollbackPage, plan: &PlanView, notice: &Notice) -> AnyView {
     let service = &page.service;
     let object = format!(
@@ -285,11 +335,15 @@ fn say_why(page: &RollbackPage, plan: &PlanView, notice: &Notice) -> AnyView {
     let chips = service.alarms.iter().map(|alarm| {
         view! { <button type="button" class="chip" data-fill=format!("Alarm {alarm}") data-into="rollback-reason">{format!("Alarm {alarm}")}</button> }
     });
+    let once = format!(
+        "{}. A second press cannot send it twice.",
+        words::sentence(&words::counted(plan.calls.len(), "AWS call", "AWS calls"))
+    );
     let (act, note) = match why_not {
-        Some(why) => (view! { <button type="button" class="destroy" aria-disabled="true" aria-describedby="rollback-note">{button}</button> }.into_any(), why),
+        Some(why) => (view! { <button type="button" class="destroy" aria-disabled="true" aria-describedby="rollback-note">{button}</button> }.into_any(), why.into_any()),
         None => (
             view! { <button class="destroy" aria-describedby="rollback-note"><span class="idle">{button}</span><span class="busy">"Sending…"</span></button> }.into_any(),
-            format!("{}. A second press cannot send it twice.", words::sentence(&words::counted(plan.calls.len(), "AWS call", "AWS calls"))),
+            view! { <span class="when-missing">"Missing: why. Write the reason or press one above."</span><span class="when-complete">{once}</span> }.into_any(),
         ),
     };
     let described = if notice.is_problem() {

@@ -11,6 +11,8 @@ use crate::parts::frame::Section;
 use crate::parts::icon::Shape;
 use crate::parts::icon::icon;
 use crate::parts::small::Notice;
+use crate::parts::small::copy_button;
+use crate::parts::small::download_csv;
 use crate::parts::small::empty;
 use crate::parts::small::identifier;
 use crate::parts::small::notice_box;
@@ -39,7 +41,10 @@ pub fn Service() -> impl IntoView {
         Section::Services,
         asks::service_page(id),
         |answer, notice| Shown {
-            title: answer.service.name.clone(),
+            title: match &answer.service.active_deployment {
+                Some(active) => format!("{} · {}", words::state_words(active), answer.service.name),
+                None => answer.service.name.clone(),
+            },
             now: Some(answer.now),
             content: content(&answer, &notice),
         },
@@ -69,10 +74,15 @@ fn content(page: &ServicePage, notice: &Notice) -> AnyView {
                 } else {
                     deployment_table("Deployments of the service, newest first", &page.deployments, Grouping::Flat(page.now))
                 }}
-                <p class="after-table"><a href=words::link("/history", &[("service", Some(&service.name))])>"All deployments in the History"</a></p>
+                <p class="after-table"><a href=words::link("/history", &[("service", Some(&service.name))])>"All deployments in the History"</a>
+                    " · "<a download="" href=words::link("/api/v1/deployments", &[("service", Some(&service.id)), ("format", Some("csv"))])>"Download CSV"</a></p>
             </section>
             <section aria-labelledby="revisions">
-                <h2 id="revisions">"Revisions "<span class="quiet">"what served when, at what share"</span></h2>
+                <div class="section-head">
+                    <h2 id="revisions">"Revisions "<span class="quiet">"what served when, at what share"</span></h2>
+                    {(page.revisions.len() > 1).then(|| view! { <a class="button" href=crate::pages::diff::address(&service.id, None, None)>"Compare revisions"</a> })}
+                    {download_csv(format!("/api/v1/services/{}/revisions?format=csv", service.id))}
+                </div>
                 {revisions_table(page)}
             </section>
         </div>
@@ -165,7 +175,7 @@ fn revisions_table(page: &ServicePage) -> AnyView {
         });
         view! {
             <tr>
-                <td class="c-service"><code title=revision.arn.clone()>{format!("{}:{}", revision.family, revision.number)}</code></td>
+                <td class="c-service"><code title=revision.arn.clone()>{format!("{}:{}", revision.family, revision.number)}</code>{copy_button(&revision.arn, "Copy the ARN")}</td>
                 <td class="c-served">{served_words(revision, page.now)}</td>
                 <td class="c-state">{if revision.serving { view! { <span class="state">{icon(Shape::Half)} <span>"Serving now"</span></span> }.into_any() } else { proof_state(revision) }}</td>
                 <td class="c-status">{revision.status.to_uppercase().replace('_', " ")}</td>

@@ -4,6 +4,7 @@ use crate::asks;
 use crate::pages::Shown;
 use crate::pages::page;
 use crate::parts::frame::Section;
+use crate::parts::small::download_csv;
 use crate::parts::small::empty;
 use crate::parts::small::revision;
 use crate::parts::small::time;
@@ -79,7 +80,8 @@ fn content(mut services: Vec<ServiceView>) -> AnyView {
     };
     view! {
         <div class="page">
-            <div class="title-row"><h1>"Services"</h1><p class="quiet">{count}", problems first"</p></div>
+            <div class="title-row"><h1>"Services"</h1><p class="quiet">{count}", problems first"</p>
+                <p class="title-act">{download_csv("/api/v1/services?format=csv".to_string())}</p></div>
             {table}
         </div>
     }

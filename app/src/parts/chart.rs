@@ -660,8 +660,8 @@ fn value_table(model: &Arc<ChartModel>) -> AnyView {
         view! { <tr><th scope="row">{minute.clock_minute()}</th>{values}</tr> }
     });
     view! {
-        <details class="value-table">
-            <summary>"Table"</summary>
+        <details class="value-table" data-key="t">
+            <summary>"Table "<kbd aria-hidden="true">"t"</kbd></summary>
             <div class="scrolls" tabindex="0" role="group" aria-label="Values minute by minute">
                 <table>
                     <caption>{format!("The last {} by the minute, newest first, times in UTC", duration_words(span + 60_000))}</caption>

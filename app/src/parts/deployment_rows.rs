@@ -80,7 +80,7 @@ fn row(deployment: &DeploymentView, grouping: Grouping) -> AnyView {
         None => view! { <span class="quiet">"no reason recorded"</span> }.into_any(),
     };
     view! {
-        <tr>
+        <tr data-service=deployment.service_id.clone() data-revision=deployment.target_revision.clone()>
             <td class="c-time">{time(deployment.started_at, started)}</td>
             <td class="c-service">
                 <a class="row-link" href=format!("/deployments/{}", deployment.id)>{deployment.service.clone()}</a>" "

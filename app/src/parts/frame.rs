@@ -1,8 +1,11 @@
 //! What stands round every page: skip link, top bar, main, and on the phone the bar of five words.
 
+use crate::desk::ConnectionBar;
+use crate::desk::ConnectionState;
+use crate::desk::LiveDesk;
+use crate::keys::KeyList;
+use crate::keys::LIST_ID;
 use crate::live::ApprovalsCount;
-use crate::live::ConnectionState;
-use crate::live::LiveDesk;
 use crate::parts::icon::mark;
 use leptos::prelude::*;
 use switchback_contract::Me;
@@ -74,8 +77,10 @@ pub fn frame(
                 <form class="find" role="search" method="get" action="/history">
                     <label class="visually-hidden" for="find">"Find in the history"</label>
                     <input id="find" name="q" type="search" placeholder="Service, revision, deployment…" autocomplete="off"/>
+                    <kbd aria-hidden="true">"/"</kbd>
                 </form>
                 <ConnectionState/>
+                <button type="button" class="keys-button" popovertarget=LIST_ID aria-label="Keys" title="Keys (?)"><kbd aria-hidden="true">"?"</kbd></button>
                 <details class="menu">
                     <summary aria-label=format!("Account of {}", me.name)><span class="initials">{initials.to_uppercase()}</span></summary>
                     <div class="menu-panel">
@@ -93,6 +98,8 @@ pub fn frame(
                     </div>
                 </details>
             </header>
+            <ConnectionBar/>
+            <KeyList/>
             <main id="main" tabindex="-1">{content}</main>
             <nav class="bottombar" aria-label="Sections, at the bottom">{entries(section, open_gates)}</nav>
         </LiveDesk>

@@ -119,6 +119,24 @@ pub fn notice_box(notice: &Notice) -> AnyView {
     .into_any()
 }
 
+/// Data from AWS older than this is called old.
+const STALE_MILLIS: i64 = 90_000;
+
+/// "Last data 14:29:02" while what is shown of something that still moves is older than 90 s.
+pub fn stale(observed: Moment, is_moving: bool, now: Signal<Moment>) -> AnyView {
+    view! {
+        <span class="stale" hidden=move || !is_moving || now.get().millis_since(observed) <= STALE_MILLIS>
+            {icon(Shape::Warning)} "Last data "{time(observed, observed.clock_time())}
+        </span>
+    }
+    .into_any()
+}
+
+/// The link by which a list is taken along, with the filters it has here.
+pub fn download_csv(address: String) -> AnyView {
+    view! { <a class="button" download="" href=address>"Download CSV"</a> }.into_any()
+}
+
 /// What an empty list says: what will appear here, and the next step.
 pub fn empty(text: &'static str) -> AnyView {
     view! { <p class="empty">{text}</p> }.into_any()

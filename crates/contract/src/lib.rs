@@ -518,6 +518,24 @@ pub struct ServicePage {
     pub may_roll_back: bool,
 }
 
+/// The page that compares two recorded revisions of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiffPage {
+    /// The account's clock when this was read.
+    pub now: Moment,
+    /// The service.
+    pub service: ServiceView,
+    /// Its recorded revisions, newest first.
+    pub revisions: Vec<RevisionView>,
+    /// The older side (task definition ARN): what was asked for, else what served before.
+    pub old: Option<String>,
+    /// The newer side (task definition ARN): what was asked for, else what serves now.
+    pub new: Option<String>,
+    /// What differs, environment values masked if the reader may not see them; `None` when one of the
+    /// two sides is not known.
+    pub difference: Option<Difference>,
+}
+
 /// The page on which a rollback is chosen, read and asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RollbackPage {
@@ -663,6 +681,14 @@ pub trait Console: Send + Sync {
     async fn decide(&self, gate: String, command: DecisionCommand) -> Result<GateView, Refusal>;
     /// The plan of a rollback.
     async fn plan_rollback(&self, service: String, target: String) -> Result<PlanView, Refusal>;
+    /// The page that compares two recorded revisions of a service. A side is an ARN or `FAMILY:NUMBER`;
+    /// without one it is what serves now, and what served before.
+    async fn diff_page(
+        &self,
+        service: String,
+        old: Option<String>,
+        new: Option<String>,
+    ) -> Result<DiffPage, Refusal>;
     /// The page on which a rollback is chosen, read and asked for.
     async fn rollback_page(
         &self,

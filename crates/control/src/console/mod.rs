@@ -24,6 +24,7 @@ use switchback_contract::DecisionCommand;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentPage;
 use switchback_contract::DeploymentView;
+use switchback_contract::DiffPage;
 use switchback_contract::GateView;
 use switchback_contract::Me;
 use switchback_contract::MovingView;
@@ -601,6 +602,56 @@ impl Console for Desk {
         let target = self.target(&service, &history, &target).await?;
         let (plan, facts) = self.make_plan(&service, &history, &target).await?;
         self.plan_view(&plan, &facts).await
+    }
+
+    async fn diff_page(
+        &self,
+        service: String,
+        old: Option<String>,
+        new: Option<String>,
+    ) -> Result<DiffPage, Refusal> {
+        self.allow(Verb::View)?;
+        let service = self.find_service(&service).await?;
+        let history = self.history(&service).await?;
+        let revisions = self.revision_views(&service, &history).await?;
+        let side = async |text: Option<String>| match text.filter(|text| !text.is_empty()) {
+            Some(text) => self.target(&service, &history, &text).await.map(Some),
+            None => Ok(None),
+        };
+        let new = side(new)
+            .await?
+            .or_else(|| service.serving_revision.clone());
+        let old = match side(old).await? {
+            Some(old) => Some(old),
+            // That nothing is recorded before is no refusal: there is one side less to show.
+            None => self.target(&service, &history, "previous").await.ok(),
+        };
+        let of_this_service = |arn: &RevisionArn| {
+            revisions
+                .iter()
+                .any(|revision| revision.arn == arn.to_string())
+        };
+        for arn in old.iter().chain(&new) {
+            if !of_this_service(arn) {
+                return Err(Refusal::new(
+                    RefusalKind::Invalid,
+                    "target_unknown",
+                    format!(
+                        "{} is not a recorded revision of {}. Choose two of those listed on its page.",
+                        arn.short(),
+                        service.name
+                    ),
+                ));
+            }
+        }
+        Ok(DiffPage {
+            now: self.now(),
+            service: service_view(&service, &history, &revisions),
+            difference: self.difference(old.as_ref(), new.as_ref()).await?,
+            revisions,
+            old: old.map(|arn| arn.to_string()),
+            new: new.map(|arn| arn.to_string()),
+        })
     }
 
     async fn rollback_page(
