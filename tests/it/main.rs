@@ -19,6 +19,7 @@ mod browser;
 mod crashes;
 mod deciding;
 mod foreign_clients;
+mod lists;
 mod recording;
 mod refusals;
 mod replicas;

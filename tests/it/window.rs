@@ -38,6 +38,8 @@ pub enum Scripts {
 pub enum Screen {
     Desktop,
     Phone,
+    /// The narrowest that must do without a sideways scroll: a desktop of 1280 at 400 %.
+    Narrow,
 }
 
 /// The window.
@@ -279,6 +281,7 @@ impl Window {
         let (width, height, mobile) = match screen {
             Screen::Desktop => (1440, 1000, false),
             Screen::Phone => (390, 844, true),
+            Screen::Narrow => (320, 640, true),
         };
         self.tells_browser(
             "Emulation.setDeviceMetricsOverride",
@@ -321,6 +324,60 @@ impl Window {
         let file = folder.join(format!("{name}.png"));
         std::fs::write(&file, picture)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+
+    /// Holds that axe-core finds nothing serious or critical on the page.
+    pub async fn hinders_nobody(&self) {
+        let grave = self.hindrances().await;
+        let path = self.path().await;
+        assert!(
+            grave.is_empty(),
+            "{path} hinders somebody:\n{}",
+            grave.join("\n")
+        );
+    }
+
+    /// What axe-core finds serious or critical on the page; what is less is printed.
+    pub async fn hindrances(&self) -> Vec<String> {
+        let axe = std::fs::read_to_string(machine::program("AXE")).expect("axe-core can be read");
+        // By the driver, which the page's policy does not bind.
+        self.run(&format!("{axe}\nreturn null;")).await;
+        let found = self
+            .client
+            .execute_async(
+                "const done = arguments[arguments.length - 1];\
+                 const words = node => [node.target.join(' '), ...node.any.concat(node.all, node.none)\
+                 .map(check => check.message)].join(': ');\
+                 axe.run(document, { resultTypes: ['violations'] }).then(\
+                 result => done(result.violations.map(({ impact, id, help, nodes }) => \
+                 [impact, `${impact} ${id}, ${help}: ${nodes.map(words).join(' | ')}`])), \
+                 error => done([['critical', String(error)]]));",
+                Vec::new(),
+            )
+            .await
+            .unwrap_or_else(|error| panic!("axe-core does not run: {error}"));
+        let mut grave = Vec::new();
+        for one in found.as_array().expect("axe-core tells a list") {
+            let text = one[1].as_str().unwrap_or_default().to_string();
+            match one[0].as_str() {
+                Some("serious" | "critical") => grave.push(text),
+                _ => eprintln!("{}: {text}", self.path().await),
+            }
+        }
+        grave
+    }
+
+    /// Types these keys where the focus is.
+    pub async fn keys(&self, keys: &str) {
+        let focused = self
+            .client
+            .active_element()
+            .await
+            .expect("something has the focus");
+        focused
+            .send_keys(keys)
+            .await
+            .unwrap_or_else(|error| panic!("{keys:?}: {error}"));
     }
 
     /// Holds that nothing is wider than the screen; else says what would stand out of it.

@@ -142,6 +142,7 @@ const STEPS: [Step; 12] = [
             Need::Browser,
             Need::Postgres,
             Need::Clients,
+            Need::Axe,
         ],
         after: &["build"],
         check: journeys,
@@ -171,7 +172,7 @@ pub fn run_selected(workspace: &Workspace, selection: &Selection) -> Result<()> 
         .iter()
         .flat_map(|step| step.needs)
         .copied()
-        .filter(|need| *need != Need::Browser || !selection.no_browser)
+        .filter(|need| !matches!(need, Need::Browser | Need::Axe) || !selection.no_browser)
         .collect();
     let tools = setup::prepare(workspace, &needs)?;
     results.push(("set-up", Outcome::Passed, begun.elapsed()));

@@ -30,6 +30,8 @@ pub enum Need {
     Postgres,
     /// A Python with the foreign AWS clients.
     Clients,
+    /// axe-core, which looks for hindrances on pages.
+    Axe,
 }
 
 /// Where the things that were asked for are; `None` for those that were not.
@@ -43,6 +45,8 @@ pub struct Tools {
     pub postgres_programs: Option<PathBuf>,
     /// The Python that has the foreign clients.
     pub clients_python: Option<PathBuf>,
+    /// The script of axe-core.
+    pub axe: Option<PathBuf>,
 }
 
 /// Sees to all needs.
@@ -57,6 +61,7 @@ pub fn prepare(workspace: &Workspace, needs: &BTreeSet<Need>) -> Result<Tools> {
     let wants_browser = needs.contains(&Need::Browser);
     let wants_postgres = needs.contains(&Need::Postgres);
     let wants_clients = needs.contains(&Need::Clients);
+    let wants_axe = needs.contains(&Need::Axe);
 
     let mut missing = Vec::new();
     if wants_browser && chromium().is_none() {
@@ -70,6 +75,9 @@ pub fn prepare(workspace: &Workspace, needs: &BTreeSet<Need>) -> Result<Tools> {
     }
     if wants_clients && !has_python_with_venv() {
         missing.push("python3-venv");
+    }
+    if wants_axe && on_path("npm").is_none() {
+        missing.push("npm");
     }
     install(&missing)?;
 
@@ -89,6 +97,9 @@ pub fn prepare(workspace: &Workspace, needs: &BTreeSet<Need>) -> Result<Tools> {
     if wants_clients {
         tools.clients_python = Some(clients(workspace)?);
     }
+    if wants_axe {
+        tools.axe = Some(axe(workspace)?);
+    }
     for (name, path) in tools.variables() {
         eprintln!("  {name}={}", path.display());
     }
@@ -103,6 +114,7 @@ impl Tools {
             ("CHROMEDRIVER", &self.chromedriver),
             ("PG_BIN", &self.postgres_programs),
             ("CLIENTS_PYTHON", &self.clients_python),
+            ("AXE", &self.axe),
         ]
         .into_iter()
         .filter_map(|(name, path)| path.as_deref().map(|path| (name, path)))
@@ -275,6 +287,44 @@ fn clients(workspace: &Workspace) -> Result<PathBuf> {
     // Written last: an interrupted installation is made anew.
     fs::write(&stamp, key).with_context(|| format!("could not write {}", stamp.display()))?;
     Ok(python)
+}
+
+/// axe-core of exactly the version and the bytes that `tests/axe/package-lock.json` names: npm compares
+/// what it fetched with the SHA-512 there. No script of a package is run.
+fn axe(workspace: &Workspace) -> Result<PathBuf> {
+    let source = workspace.root.join("tests/axe");
+    let folder = workspace.target.join("axe");
+    let script = folder.join("node_modules/axe-core/axe.min.js");
+    let mut wanted = Vec::new();
+    for name in ["package.json", "package-lock.json"] {
+        let file = source.join(name);
+        wanted.push(fs::read(&file).with_context(|| format!("could not read {}", file.display()))?);
+    }
+    let key = hash(&wanted.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let stamp = folder.join("switchback-stamp");
+    if script.is_file() && fs::read_to_string(&stamp).is_ok_and(|present| present == key) {
+        return Ok(script);
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+    for (name, bytes) in ["package.json", "package-lock.json"].iter().zip(&wanted) {
+        let file = folder.join(name);
+        fs::write(&file, bytes).with_context(|| format!("could not write {}", file.display()))?;
+    }
+    run(Command::new("npm")
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+        ])
+        .current_dir(&folder))?;
+    if !script.is_file() {
+        bail!("npm fetched axe-core, but there is no {}", script.display());
+    }
+    // Written last: an interrupted installation is made anew.
+    fs::write(&stamp, key).with_context(|| format!("could not write {}", stamp.display()))?;
+    Ok(script)
 }
 
 fn named_or_on_path(variable: &str, programs: &[&str]) -> Option<PathBuf> {

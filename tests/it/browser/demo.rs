@@ -8,6 +8,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::account::Account;
+use crate::browser::pages;
+use crate::browser::pages::Pictures;
+use crate::browser::pages::Subjects;
 use crate::machine;
 use crate::machine::Process;
 use crate::team::CANARY;
@@ -15,7 +18,6 @@ use crate::team::GATE;
 use crate::team::Team;
 use crate::wait::SOON;
 use crate::wait::until;
-use crate::window::Screen;
 use crate::window::Window;
 use crate::world::Api;
 use crate::world::assert_no_errors;
@@ -126,7 +128,6 @@ async fn a_newcomer_finds_a_canary_holding_and_a_shift_under_way() {
     let window = Window::open(&demo.api.base).await;
     window.goes_to("/").await;
     window.is_at("/sign-in").await;
-    window.keeps_picture("sign-in-light").await;
     let (username, password) = demo.user(json!(["approver", "operator"]));
     window.signs_in(&username, &password).await;
     window.sees("Review").await;
@@ -134,60 +135,21 @@ async fn a_newcomer_finds_a_canary_holding_and_a_shift_under_way() {
         .sees(gate["deployment"]["service"].as_str().unwrap_or_default())
         .await;
 
-    let service = gate["deployment"]["service_id"]
-        .as_str()
-        .unwrap_or_default();
-    let pages = [
-        ("now", "/".to_string(), "Needs you"),
-        (
-            "gate",
-            format!("/gates/{}", gate["id"].as_str().unwrap_or_default()),
-            "Your decision",
-        ),
-        ("deployment", format!("/deployments/{id}"), "What happened"),
-        (
-            "deployment-holding",
-            format!(
-                "/deployments/{}",
-                gate["deployment_id"].as_str().unwrap_or_default()
-            ),
-            "Holding at a gate",
-        ),
-        (
-            "approvals",
-            "/approvals".to_string(),
-            "open gates, soonest fuse first",
-        ),
-        (
-            "history",
-            "/history".to_string(),
-            "newest first, times in UTC",
-        ),
-        ("services", "/services".to_string(), "problems first"),
-        ("service", format!("/services/{service}"), "Revisions"),
+    let ended = demo
+        .api
+        .items("/deployments?outcome=rolled_back&limit=1")
+        .await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let subjects = Subjects {
+        service: text(&gate["deployment"]["service_id"]),
         // Nothing moves there: the plan is a redeployment of what served before.
-        (
-            "rollback",
-            "/services/checkout-api/rollback?to=previous".to_string(),
-            "Exact call",
-        ),
-        ("audit", "/audit".to_string(), "Chain verified"),
-    ];
-    for (screen, theme, suffix) in [
-        (Screen::Desktop, "light", "-light"),
-        (Screen::Desktop, "dark", "-dark"),
-        (Screen::Phone, "light", "-phone"),
-    ] {
-        window.looks_through(screen).await;
-        window.wears(theme).await;
-        for (name, path, text) in &pages {
-            window.goes_to(path).await;
-            window.sees(text).await;
-            window.is_live().await;
-            window.fits().await;
-            window.keeps_picture(&format!("{name}{suffix}")).await;
-        }
-    }
+        rollback_of: "checkout-api".to_string(),
+        live: id.to_string(),
+        holding: text(&gate["deployment_id"]),
+        ended: text(&ended[0]["id"]),
+        gate: text(&gate["id"]),
+    };
+    pages::look_at(&window, &pages::all(&subjects), Pictures::Kept).await;
     window.finish(&[]).await;
     demo.finish();
 }

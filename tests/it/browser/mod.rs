@@ -1,7 +1,12 @@
 //! Journeys in a browser. `cargo xtask test --no-browser` leaves this module out.
 
 mod demo;
+mod every_page;
 mod gates;
+mod keys;
+mod outages;
+mod pages;
+mod phone;
 mod replicas;
 mod rollbacks;
 mod signing_in;
