@@ -189,8 +189,9 @@ fn plain_page(title: &str, text: &str) -> String {
          <title>{title} · Switchback</title>\
          <link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\
          <link rel=\"stylesheet\" href=\"/pkg/switchback.css\"></head>\
-         <body><main class=\"plain\"><h1>{title}</h1><p>{text}</p>\
-         <p><a href=\"/\">Go to Now</a></p></main></body></html>\n",
+         <body><main class=\"plain\"><p class=\"brand\"><span>Switchback</span></p>\
+         <h1>{title}</h1><p>{text}</p>\
+         <p><a class=\"button\" href=\"/\">Go to Now</a></p></main></body></html>\n",
         title = escaped(title),
         text = escaped(text),
     )

@@ -118,7 +118,7 @@ pub fn ApprovalsLive(
         <div class="page">
             {trouble_line(trouble)}
             <div class="title-row"><h1>"Approvals"</h1><p class="quiet">{if tab == Tab::Decided { "newest first, times in UTC" } else { "open gates, soonest fuse first" }}</p>
-                <p class="title-act">{download_csv(csv_address(tab))}</p></div>
+                <p class="title-act aside">{download_csv(csv_address(tab))}</p></div>
             <nav class="tabs" aria-label="Which gates">{tabs.collect_view()}</nav>
             {move || shown.with(|gates| if tab == Tab::Decided { decided_table(gates) } else { gates_table(gates, now) })}
         </div>

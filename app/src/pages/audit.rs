@@ -85,19 +85,25 @@ fn content(filter: &AuditFilter, audit: &AuditPage) -> AnyView {
         .cursor
         .as_ref()
         .map(|_| view! { <a class="button" href=address("/audit", filter, None)>"Newest"</a> });
+    // On a phone they fold away unless one of them is set.
+    let has_filter = [&filter.from, &filter.to, &filter.actor, &filter.subject]
+        .iter()
+        .any(|value| value.is_some());
     let value = |value: &Option<String>| value.clone().unwrap_or_default();
     view! {
         <div class="page">
             <div class="title-row">
                 <h1>"Audit"</h1>
                 {chain}
-                <p class="title-act">{download_csv(csv_address(filter))} " "<a class="button" href=address("/api/v1/audit", filter, None)>"As JSON"</a></p>
+                <p class="title-act aside">{download_csv(csv_address(filter))} " "<a class="button" href=address("/api/v1/audit", filter, None)>"As JSON"</a></p>
             </div>
             <form class="filters" method="get" action="/audit" aria-label="Filter the audit log">
-                <label><span>"Actor"</span><input name="actor" value=value(&filter.actor)/></label>
-                <label><span>"Subject"</span><input name="subject" value=value(&filter.subject)/></label>
-                <label><span>"Since"</span><input name="from" placeholder="2026-11-17T00:00:00Z" value=value(&filter.from)/></label>
-                <label><span>"Before"</span><input name="to" placeholder="2026-11-20T00:00:00Z" value=value(&filter.to)/></label>
+                <details class="fold-narrow" open=has_filter><summary>"Filters"</summary>
+                    <label><span>"Actor"</span><input name="actor" value=value(&filter.actor)/></label>
+                    <label><span>"Subject"</span><input name="subject" value=value(&filter.subject)/></label>
+                    <label><span>"Since"</span><input name="from" placeholder="2026-11-17T00:00:00Z" value=value(&filter.from)/></label>
+                    <label><span>"Before"</span><input name="to" placeholder="2026-11-20T00:00:00Z" value=value(&filter.to)/></label>
+                </details>
                 <button>"Filter"</button>
             </form>
             {table(&audit.page.items)}

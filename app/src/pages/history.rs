@@ -111,7 +111,7 @@ fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
             <div class="title-row">
                 <h1>"History"</h1>
                 <p class="quiet">"newest first, times in UTC"</p>
-                <p class="title-act">{download_csv(csv_address(filter))}</p>
+                <p class="title-act aside">{download_csv(csv_address(filter))}</p>
             </div>
             {filter_form(filter)}
             {chips(filter)}
@@ -167,18 +167,24 @@ fn filter_form(filter: &DeploymentFilter) -> AnyView {
         filter.phase.as_deref(),
     );
     let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    // On a phone they fold away unless one of them is set.
+    let has_more = pairs(filter)
+        .iter()
+        .any(|(name, _, value)| *name != "q" && value.is_some());
     let limit = filter
         .limit
         .map(|limit| view! { <input type="hidden" name="limit" value=limit.to_string()/> });
     view! {
         <form class="filters" method="get" action="/history" aria-label="Filter the history">
             <label class="grow"><span>"Text"</span><input type="search" name="q" value=value(&filter.q) placeholder="Reason, AWS id, service, revision…"/></label>
-            <label><span>"Service"</span><input name="service" value=value(&filter.service)/></label>
-            <label><span>"Outcome"</span><select name="outcome"><option value="">"Any"</option>{outcomes}</select></label>
-            <label><span>"Phase"</span><select name="phase"><option value="">"Any"</option>{phases}</select></label>
-            <label><span>"By"</span><input name="actor" value=value(&filter.actor)/></label>
-            <label><span>"Since"</span><input name="from" placeholder="2026-11-17" inputmode="numeric" value=value(&filter.from)/></label>
-            <label><span>"Before"</span><input name="to" placeholder="2026-11-20" inputmode="numeric" value=value(&filter.to)/></label>
+            <details class="fold-narrow" open=has_more><summary>"More filters"</summary>
+                <label><span>"Service"</span><input name="service" value=value(&filter.service)/></label>
+                <label><span>"Outcome"</span><select name="outcome"><option value="">"Any"</option>{outcomes}</select></label>
+                <label><span>"Phase"</span><select name="phase"><option value="">"Any"</option>{phases}</select></label>
+                <label><span>"By"</span><input name="actor" value=value(&filter.actor)/></label>
+                <label><span>"Since"</span><input name="from" placeholder="2026-11-17" inputmode="numeric" value=value(&filter.from)/></label>
+                <label><span>"Before"</span><input name="to" placeholder="2026-11-20" inputmode="numeric" value=value(&filter.to)/></label>
+            </details>
             {limit}
             <button>"Filter"</button>
         </form>

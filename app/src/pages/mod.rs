@@ -103,19 +103,28 @@ fn without_notice(search: &str) -> String {
     }
 }
 
-/// The page that stands in for one that could not be made.
+/// The page that stands in for one that could not be made: what happened, its code, what to do.
 fn failed(error: &AppError) -> Shown {
-    let title = if error.is_not_found() {
-        "Not found"
+    let is_absent = error.is_not_found();
+    let (title, next) = if is_absent {
+        (
+            "Not found",
+            "The address may be old or mistyped. What was recorded stays: look for it in the History or among the services.",
+        )
     } else {
-        "Not available"
+        (
+            "Not available",
+            "Nothing was changed by asking. Try again; if it stays so, the server's log says more.",
+        )
     };
+    let again = (!is_absent).then(|| view! { <a class="button primary" href="">"Try again"</a> });
     let content = view! {
-        <div class="page narrow">
+        <div class="page astray">
             <h1>{title}</h1>
-            <p class="state-line">{icon(Shape::Cross)} <span>{error.to_string()}</span></p>
-            <p class="quiet">"Code "<code>{error.code().to_string()}</code></p>
-            <p><a class="button" href="">"Try again"</a> " " <a href="/">"Go to Now"</a></p>
+            <p class="state">{icon(if is_absent { Shape::Question } else { Shape::Cross })} <span>{error.to_string()}</span></p>
+            <p class="quiet">{next}</p>
+            <p class="quiet small">"Code "<code>{error.code().to_string()}</code></p>
+            <p class="links">{again}<a class="button" href="/">"Go to Now"</a><a class="button" href="/history">"Look in the History"</a><a class="button" href="/services">"All services"</a></p>
         </div>
     };
     Shown {

@@ -1,19 +1,21 @@
 //! There is no such page.
 
-use crate::parts::icon::mark;
+use crate::error::AppError;
+use crate::pages::Shown;
+use crate::pages::page;
+use crate::parts::frame::Section;
 use leptos::prelude::*;
-use leptos_meta::Title;
+use leptos_router::hooks::use_location;
+use switchback_contract::Refusal;
 
-/// For every path that is no page.
+/// For every path that is no page: the same frame and the same words as for anything that is not there.
 #[component]
 pub fn NotFound() -> impl IntoView {
-    view! {
-        <Title text="Not found · Switchback"/>
-        <main id="main" class="sign-in">
-            <p class="brand">{mark()} <span>"Switchback"</span></p>
-            <h1>"There is no such page"</h1>
-            <p class="quiet">"The address may be old or mistyped."</p>
-            <p><a class="button primary" href="/">"Go to Now"</a></p>
-        </main>
-    }
+    let path = use_location().pathname.get_untracked();
+    let nothing = async move { Err::<(), AppError>(Refusal::not_found("page", &path).into()) };
+    page(Section::Elsewhere, nothing, |(), _| Shown {
+        title: "Not found".to_string(),
+        now: None,
+        content: ().into_any(),
+    })
 }

@@ -81,7 +81,7 @@ fn content(mut services: Vec<ServiceView>) -> AnyView {
     view! {
         <div class="page">
             <div class="title-row"><h1>"Services"</h1><p class="quiet">{count}", problems first"</p>
-                <p class="title-act">{download_csv("/api/v1/services?format=csv".to_string())}</p></div>
+                <p class="title-act aside">{download_csv("/api/v1/services?format=csv".to_string())}</p></div>
             {table}
         </div>
     }

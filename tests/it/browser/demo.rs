@@ -241,6 +241,15 @@ async fn a_viewer_sees_all_but_secrets_and_changes_nothing() {
             .await;
         assert_eq!(live, 0, "a viewer has buttons that decide");
     }
+    window.goes_to("/services/web/diff?a=web:1&b=web:2").await;
+    window.sees("LICENCE").await;
+    let html = window
+        .run("return document.documentElement.outerHTML;")
+        .await;
+    assert!(
+        !html.to_string().contains("opensesame"),
+        "a value is in the difference"
+    );
     window.goes_to("/services/web/rollback?to=previous").await;
     window.sees("may not roll back").await;
     assert_eq!(

@@ -102,8 +102,8 @@ pub fn astray() -> Vec<Page> {
         Page {
             name: "not-found",
             path: "/nowhere".to_string(),
-            text: "There is no such page",
-            is_live: false,
+            text: "There is no page /nowhere.",
+            is_live: true,
         },
         live(
             "no-such-deployment",
