@@ -8,13 +8,13 @@
 
 use crate::error::Doing as _;
 use crate::error::StoreError;
+use crate::schema;
 use crate::tx::Tx;
 use sqlx::AnyConnection;
 use sqlx::AnyPool;
 use sqlx::Executor as _;
 use sqlx::any::AnyConnectOptions;
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::Migrator;
 use std::str::FromStr as _;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,9 +28,6 @@ const READERS: u32 = 8;
 /// Connections for writing on PostgreSQL.
 const POSTGRES_WRITERS: u32 = 4;
 
-/// The migrations, embedded.
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
-
 /// Which of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -42,8 +39,8 @@ pub(crate) enum Dialect {
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) reader: AnyPool,
-    writer: AnyPool,
-    dialect: Dialect,
+    pub(crate) writer: AnyPool,
+    pub(crate) dialect: Dialect,
     url: DatabaseUrl,
     pub(crate) latest_change: watch::Sender<i64>,
 }
@@ -72,10 +69,7 @@ impl Store {
             .connect_with(options.clone())
             .await
             .doing("opening the database")?;
-        MIGRATIONS
-            .run(&writer)
-            .await
-            .map_err(|source| StoreError::Migrate { source })?;
+        schema::migrate(&writer, dialect).await?;
         let mut connection = writer.acquire().await.doing("guarding the audit log")?;
         guard_audit_log(&mut connection, dialect).await?;
         drop(connection);
@@ -93,6 +87,40 @@ impl Store {
         let latest = store.change_latest().await?;
         store.latest_change.send_replace(latest);
         Ok(store)
+    }
+
+    /// Opens the database as it is: nothing is made, migrated or written, and whatever would write fails.
+    pub async fn open_to_read(url: &str) -> Result<Store, StoreError> {
+        sqlx::any::install_default_drivers();
+        let (dialect, options) = parsed(url)?;
+        let reader = AnyPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(Duration::from_millis(WAIT_MILLIS))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    let only_reading = match dialect {
+                        Dialect::Sqlite => "pragma busy_timeout = 5000; pragma query_only = on;",
+                        Dialect::Postgres => "set default_transaction_read_only = on",
+                    };
+                    connection.execute(only_reading).await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await
+            .doing("opening the database for reading")?;
+        Ok(Store {
+            writer: reader.clone(),
+            reader,
+            dialect,
+            latest_change: watch::Sender::new(0),
+        })
+    }
+
+    /// Whether a database URL has a form that can be used; nothing is opened.
+    pub fn check_url(url: &str) -> Result<(), StoreError> {
+        sqlx::any::install_default_drivers();
+        parsed(url).map(|_| ())
     }
 
     /// Begins a transaction that may write. On SQLite there is one at a time: the caller waits in line, at most five
@@ -147,7 +175,7 @@ enum Access {
     Write,
 }
 
-fn parsed(url: &str) -> Result<(Dialect, AnyConnectOptions), StoreError> {
+pub(crate) fn parsed(url: &str) -> Result<(Dialect, AnyConnectOptions), StoreError> {
     let (dialect, url) = if let Some(rest) = url.strip_prefix("sqlite:") {
         let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         if path.is_empty() || path.contains(":memory:") || parameters.contains("mode=memory") {

@@ -46,6 +46,15 @@ pub enum StoreError {
         #[source]
         source: sqlx::migrate::MigrateError,
     },
+    /// A newer version has changed the tables in a way that this version cannot work with. Nothing was changed.
+    #[error(
+        "A newer version of Switchback has changed this database in a way that this version cannot work with \
+         (migration {migration}). Nothing was changed. Start the newer version."
+    )]
+    SchemaTooNew {
+        /// The migration's number and description.
+        migration: String,
+    },
     /// The database URL cannot be used. It is not repeated here, because it may hold a password.
     #[error("The database URL cannot be used: it must be sqlite:PATH or postgres://….")]
     Url {

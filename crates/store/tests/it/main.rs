@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod backups;
 mod changes;
 mod databases;
 mod history;
