@@ -25,9 +25,14 @@ macro_rules! calls {
         $(pub(crate) const $constant: Call = Call { name: $name, nature: Nature::$nature };)+
 
         /// All of them.
-        #[cfg(test)]
         pub(crate) const ALL: &[Call] = &[$($constant),+];
     };
+}
+
+/// Whether the IAM action is one of our calls that change something.
+pub(crate) fn is_change(action: &str) -> bool {
+    ALL.iter()
+        .any(|call| call.nature == Nature::Change && call.name == action)
 }
 
 calls! {

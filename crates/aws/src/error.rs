@@ -37,6 +37,17 @@ const SIGNATURE_TOO_OLD: [&str; 4] = [
     "RequestTimeTooSkewed",
 ];
 
+/// Whether an answer says "not now", by its status and the code somewhere in its body: the protocols put it in
+/// different places, and for a number it is not worth telling them apart.
+pub(crate) fn is_throttled(status: u16, body: &[u8]) -> bool {
+    let has_code = |code: &&str| {
+        body.windows(code.len()).enumerate().any(|(at, window)| {
+            window == code.as_bytes() && (at == 0 || !body[at - 1].is_ascii_alphanumeric())
+        })
+    };
+    status == 429 || (status >= 400 && THROTTLED.iter().any(has_code))
+}
+
 /// How far a call got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Got<'a> {

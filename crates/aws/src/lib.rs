@@ -7,6 +7,7 @@ mod codedeploy;
 mod ecs;
 mod elb;
 mod error;
+mod observe;
 mod watch;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_codedeploy::config::Credentials;
 use aws_smithy_types::DateTime;
 use clock::AccountClock;
+use observe::CallObserver;
 use std::sync::Arc;
 use std::time::Duration;
 use switchback_cloud::AlarmReading;
@@ -112,34 +114,41 @@ impl AwsAccount {
         }
         let shared = loader.load().await;
         let clock = AccountClock::new(settings.machine_clock);
+        let region = shared.region().map(Region::to_string).unwrap_or_default();
+        let observer = |service| CallObserver::new(service, &region);
         AwsAccount {
-            region: shared.region().map(Region::to_string).unwrap_or_default(),
             codedeploy: aws_sdk_codedeploy::Client::from_conf(
                 aws_sdk_codedeploy::config::Builder::from(&shared)
                     .interceptor(clock.clone())
+                    .interceptor(observer("codedeploy"))
                     .build(),
             ),
             ecs: aws_sdk_ecs::Client::from_conf(
                 aws_sdk_ecs::config::Builder::from(&shared)
                     .interceptor(clock.clone())
+                    .interceptor(observer("ecs"))
                     .build(),
             ),
             elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(
                 aws_sdk_elasticloadbalancingv2::config::Builder::from(&shared)
                     .interceptor(clock.clone())
+                    .interceptor(observer("elasticloadbalancing"))
                     .build(),
             ),
             cloudwatch: aws_sdk_cloudwatch::Client::from_conf(
                 aws_sdk_cloudwatch::config::Builder::from(&shared)
                     .interceptor(clock.clone())
+                    .interceptor(observer("cloudwatch"))
                     .build(),
             ),
             sts: aws_sdk_sts::Client::from_conf(
                 aws_sdk_sts::config::Builder::from(&shared)
                     .interceptor(clock.clone())
+                    .interceptor(observer("sts"))
                     .build(),
             ),
             clock,
+            region,
         }
     }
 }

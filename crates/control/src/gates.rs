@@ -157,18 +157,18 @@ impl Control {
                 continue;
             };
             let control = self.clone();
-            tokio::spawn(async move {
-                let _claim = claim;
+            let span = tracing::info_span!("hook", deployment.aws_id = hook.deployment_aws_id);
+            self.spawn_work(claim, span, async move {
                 match control.open_gate(&hook).await {
                     Ok(Opened::Gate(_) | Opened::Refused(_)) => {}
-                    Ok(Opened::NotYet) => pause(0).await,
+                    Ok(Opened::NotYet) => control.pause(0).await,
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
                             deployment.aws_id = hook.deployment_aws_id,
                             "a hook still waits to become a gate"
                         );
-                        pause(0).await;
+                        control.pause(0).await;
                     }
                 }
             });
@@ -418,14 +418,14 @@ impl Control {
             };
             let attempts = gate.delivery_attempts;
             let control = self.clone();
-            tokio::spawn(async move {
-                let _claim = claim;
+            let span = tracing::info_span!("gate_delivery", gate.id = %gate.id);
+            self.spawn_work(claim, span, async move {
                 if let Err(error) = control.deliver(gate).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "a verdict is not delivered yet"
                     );
-                    pause(attempts).await;
+                    control.pause(attempts).await;
                 }
             });
         }
@@ -870,8 +870,15 @@ fn log_store(what: &str, error: &StoreError) {
     tracing::error!(error = error as &dyn std::error::Error, "{what}");
 }
 
-/// Holds a claim a little longer after a failure, so that a failing call is not made four times a second.
-pub(crate) async fn pause(attempts: i64) {
-    let doublings = u32::try_from(attempts.clamp(0, 5)).unwrap_or_default();
-    tokio::time::sleep((SHORTEST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE)).await;
+impl Control {
+    /// Holds a claim a little longer after a failure, so that a failing call is not made four times a second. Ends
+    /// at once when the server ends.
+    pub(crate) async fn pause(&self, attempts: i64) {
+        let doublings = u32::try_from(attempts.clamp(0, 5)).unwrap_or_default();
+        let wait = (SHORTEST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+        tokio::select! {
+            () = self.inner.stopping.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
 }

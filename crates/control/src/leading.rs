@@ -8,6 +8,7 @@
 
 use crate::Control;
 use crate::lock;
+use crate::supervise;
 use crate::watch::Looked;
 use serde_json::Value;
 use serde_json::json;
@@ -32,8 +33,25 @@ pub(crate) struct Acting {
 }
 
 impl Control {
-    /// Watches, delivers and carries out until `stop` is cancelled, whenever this process holds the account's lease.
+    /// Watches, delivers and carries out whenever this process holds the account's lease, until `stop` is cancelled,
+    /// and then until every call that is in the air has its answer recorded. A look that is still running then is cut:
+    /// it only reads, and writes whole.
     pub async fn run(&self, stop: CancellationToken) {
+        let told_to_stop = async {
+            stop.cancelled().await;
+            self.inner.stopping.cancel();
+        };
+        tokio::join!(told_to_stop, self.lead_or_wait(stop.clone()));
+        self.work_has_ended().await;
+    }
+
+    async fn work_has_ended(&self) {
+        self.inner.work.close();
+        self.inner.work.wait().await;
+    }
+
+    /// Leads while the lease can be had, waits for it otherwise.
+    async fn lead_or_wait(&self, stop: CancellationToken) {
         let Some(account) = self.learn_account(&stop).await else {
             return;
         };
@@ -162,20 +180,29 @@ impl Control {
             acting: Some(acting.clone()),
         };
         let ending = stop.child_token();
-        let mut tasks = JoinSet::new();
+        let mut watchers = JoinSet::new();
         for index in 0..self.inner.clouds.len() {
             let (control, ending) = (control.clone(), ending.clone());
-            tasks.spawn(async move { control.watch_until(index, ending).await });
+            watchers.spawn(async move {
+                supervise::keep_running("watching", ending.clone(), || {
+                    control.watch_until(index, ending.clone())
+                })
+                .await;
+            });
         }
-        {
-            let (control, ending) = (control.clone(), ending.clone());
-            tasks.spawn(async move { control.act_until(ending).await });
-        }
-        let event = self.beat(&acting, terms, stop).await;
-        ending.cancel();
-        while tasks.join_next().await.is_some() {}
+        let act = supervise::keep_running("acting", ending.clone(), || {
+            control.act_until(ending.clone())
+        });
+        let beat = async {
+            let event = self.beat(&acting, terms, stop).await;
+            ending.cancel();
+            event
+        };
+        let ((), event) = tokio::join!(act, beat);
+        drop(watchers);
         match event {
             LeaseEvent::Stop => {
+                self.work_has_ended().await;
                 let store = &self.inner.store;
                 if let Err(error) = store.lease_give_back(&acting.name, acting.fence).await {
                     tracing::warn!(

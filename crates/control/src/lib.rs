@@ -6,6 +6,7 @@ mod evidence;
 mod gates;
 mod leading;
 mod operations;
+pub mod supervise;
 mod views;
 mod watch;
 
@@ -13,6 +14,7 @@ use crate::leading::Acting;
 use crate::watch::Looked;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -29,6 +31,9 @@ use switchback_store::StoreError;
 use switchback_store::Tx;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use tracing::Span;
 
 pub use crate::gates::HookMessage;
 pub use crate::gates::HookReceived;
@@ -70,6 +75,10 @@ pub(crate) struct Inner {
     policy: GatePolicy,
     wake_watch: Notify,
     wake_acts: Notify,
+    /// What is being done for gates, hooks and operations. Awaited at the end: a call that is in the air has its answer recorded.
+    work: TaskTracker,
+    /// Cancelled when the server ends: nothing new is begun.
+    stopping: CancellationToken,
     /// Gates and operations whose call is being made by this process right now.
     in_flight: Mutex<HashSet<String>>,
     /// Groups that deploy no watched ECS service, as region, application and group; forgotten at every full look.
@@ -98,6 +107,8 @@ impl Control {
                 policy: GatePolicy::default(),
                 wake_watch: Notify::new(),
                 wake_acts: Notify::new(),
+                work: TaskTracker::new(),
+                stopping: CancellationToken::new(),
                 in_flight: Mutex::new(HashSet::new()),
                 unwatched: Mutex::new(HashSet::new()),
                 looked: Mutex::new(BTreeMap::new()),
@@ -140,6 +151,21 @@ impl Control {
         lock(&self.inner.looked)
             .iter()
             .map(|(region, looked)| (region.clone(), looked.at, looked.trouble.clone()))
+            .collect()
+    }
+
+    /// The regions that are watched.
+    pub fn regions(&self) -> Vec<String> {
+        let clouds = self.inner.clouds.iter();
+        clouds.map(|cloud| cloud.region().to_string()).collect()
+    }
+
+    /// By region, how long ago (by a clock that only goes forward) the last look that ended well ended. A region
+    /// without one is not there.
+    pub fn look_ages(&self) -> BTreeMap<String, Duration> {
+        lock(&self.inner.looked)
+            .iter()
+            .filter_map(|(region, looked)| Some((region.clone(), looked.ended?.elapsed())))
             .collect()
     }
 
@@ -203,6 +229,30 @@ impl Control {
         Ok(tx)
     }
 
+    /// Does something in the background under a claim, unless the server ends. A panic keeps the claim for a while,
+    /// so that what panics is not tried four times a second.
+    pub(crate) fn spawn_work(
+        &self,
+        claim: Claim,
+        span: Span,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let control = self.clone();
+        let work = async move {
+            let _claim = claim;
+            if control.inner.stopping.is_cancelled() {
+                return;
+            }
+            if supervise::caught("acting on one thing", work)
+                .await
+                .is_none()
+            {
+                control.pause(i64::MAX).await;
+            }
+        };
+        self.inner.work.spawn(work.instrument(span));
+    }
+
     async fn watch_until(&self, index: usize, stop: CancellationToken) {
         let Some(cloud) = self.inner.clouds.get(index).cloned() else {
             return;
@@ -216,7 +266,8 @@ impl Control {
             notice.as_mut().enable();
             let began = tokio::time::Instant::now();
             let full = began >= full_look_due;
-            let moving = self.look(&*cloud, full).await;
+            let span = tracing::info_span!("look", aws.region = cloud.region(), full);
+            let moving = self.look(&*cloud, full).instrument(span).await;
             if full {
                 full_look_due = began + between_full_looks;
             }

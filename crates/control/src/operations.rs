@@ -8,7 +8,6 @@
 
 use crate::Control;
 use crate::error::StepError;
-use crate::gates::pause;
 use crate::watch;
 use serde::Deserialize;
 use serde::Serialize;
@@ -84,12 +83,16 @@ impl Control {
                 continue;
             };
             let (control, attempts) = (self.clone(), operation.attempts);
-            tokio::spawn(async move {
-                let _claim = claim;
+            let span = tracing::info_span!(
+                "operation",
+                operation.id = %operation.id,
+                operation.kind = operation.kind.word(),
+            );
+            self.spawn_work(claim, span, async move {
                 let id = operation.id.clone();
                 if let Err(error) = control.carry_out(operation).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, operation.id = %id, "an operation is not carried out yet");
-                    pause(attempts).await;
+                    control.pause(attempts).await;
                 }
             });
         }
@@ -243,7 +246,7 @@ impl Control {
                 .await
             }
             Shown::TooEarly => {
-                pause(0).await;
+                self.pause(0).await;
                 Ok(())
             }
         }
@@ -308,7 +311,7 @@ impl Control {
             (_, None) => None,
         };
         let Some(deployment) = deployment else {
-            pause(0).await;
+            self.pause(0).await;
             return Ok(());
         };
         let good = match record.kind {
@@ -334,7 +337,7 @@ impl Control {
             self.moved(&mut record, OperationEvent::Broken, Some(detail))
                 .await
         } else {
-            pause(0).await;
+            self.pause(0).await;
             Ok(())
         }
     }

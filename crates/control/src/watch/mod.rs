@@ -44,6 +44,8 @@ pub(crate) struct Looked {
     pub(crate) account: Option<String>,
     /// When the last look ended well (the account's clock).
     pub(crate) at: Option<Moment>,
+    /// The same moment by a clock that only goes forward.
+    pub(crate) ended: Option<tokio::time::Instant>,
     /// What went wrong since.
     pub(crate) trouble: Option<String>,
 }
@@ -73,12 +75,20 @@ impl Trouble {
 impl Control {
     /// One look at one region. Says whether anything is under way.
     pub(crate) async fn look(&self, cloud: &dyn Cloud, full: bool) -> bool {
+        let began = tokio::time::Instant::now();
         let result = self.look_once(cloud, full).await;
+        metrics::histogram!(
+            "switchback_look_duration_seconds",
+            "region" => cloud.region().to_string(),
+            "outcome" => if result.is_ok() { "ok" } else { "failed" },
+        )
+        .record(began.elapsed());
         let mut looked = lock(&self.inner.looked);
         let looked = looked.entry(cloud.region().to_string()).or_default();
         match result {
             Ok(moving) => {
                 looked.at = Some(cloud.now());
+                looked.ended = Some(tokio::time::Instant::now());
                 looked.trouble = None;
                 moving
             }
