@@ -1,15 +1,17 @@
 //! The settings: a TOML file, and over it the variables. All are checked at start, all problems named
 //! at once, with the variable and the form its value must have; a secret's value never.
+//!
+//! [`SETTINGS`] is the list of them; `docs/configuration.md` is held to it by a test.
 
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
+use switchback_store::Store;
 
 /// The settings of `switchback serve`.
 #[derive(Clone, Debug)]
@@ -26,6 +28,29 @@ pub struct Config {
     pub relay: Relay,
     /// The first administrator.
     pub bootstrap: Bootstrap,
+    /// How the log is written.
+    pub log: LogForm,
+}
+
+/// How the log is written. `SWITCHBACK_LOG`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogForm {
+    /// For people: a line each, coloured on a terminal.
+    #[default]
+    Text,
+    /// For programs: a JSON object each.
+    Json,
+}
+
+impl LogForm {
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<LogForm> {
+        match word {
+            "text" => Some(LogForm::Text),
+            "json" => Some(LogForm::Json),
+            _ => None,
+        }
+    }
 }
 
 /// Where people and programs connect.
@@ -82,6 +107,88 @@ pub struct Bootstrap {
 /// The file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "switchback.toml";
 
+/// Whether a value may be repeated in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It may.
+    Plain,
+    /// It may not. A secret may also stand in the first line of a file: the variable and the file's key
+    /// with `_FILE` and `_file` after them name it.
+    Secret,
+}
+
+/// One setting: where it may come from.
+#[derive(Debug)]
+pub struct Setting {
+    /// The variable.
+    pub variable: &'static str,
+    /// The table and key of the file.
+    pub in_file: &'static str,
+    /// Whether its value may be repeated.
+    pub kind: Kind,
+}
+
+const fn plain(variable: &'static str, in_file: &'static str) -> Setting {
+    Setting {
+        variable,
+        in_file,
+        kind: Kind::Plain,
+    }
+}
+
+const fn secret(variable: &'static str, in_file: &'static str) -> Setting {
+    Setting {
+        variable,
+        in_file,
+        kind: Kind::Secret,
+    }
+}
+
+const LISTEN: Setting = plain("SWITCHBACK_LISTEN", "server.listen");
+const PUBLIC_URL: Setting = plain("SWITCHBACK_PUBLIC_URL", "server.public_url");
+const SITE: Setting = plain("SWITCHBACK_SITE", "server.site");
+const DATABASE_URL: Setting = secret("SWITCHBACK_DATABASE_URL", "database.url");
+const REGIONS: Setting = plain("SWITCHBACK_REGIONS", "aws.regions");
+const POLL_ACTIVE: Setting = plain("SWITCHBACK_POLL_ACTIVE_MS", "polling.active_ms");
+const POLL_IDLE: Setting = plain("SWITCHBACK_POLL_IDLE_MS", "polling.idle_ms");
+const RELAY_SECRET: Setting = secret("SWITCHBACK_RELAY_SECRET", "relay.secret");
+const BOOTSTRAP_USER: Setting = plain("SWITCHBACK_BOOTSTRAP_USER", "bootstrap.user");
+const BOOTSTRAP_PASSWORD: Setting = secret("SWITCHBACK_BOOTSTRAP_PASSWORD", "bootstrap.password");
+const BOOTSTRAP_TOKEN: Setting = secret("SWITCHBACK_BOOTSTRAP_TOKEN", "bootstrap.token");
+const LOG: Setting = plain("SWITCHBACK_LOG", "log.form");
+
+/// All of them.
+pub const SETTINGS: &[Setting] = &[
+    LISTEN,
+    PUBLIC_URL,
+    SITE,
+    DATABASE_URL,
+    REGIONS,
+    POLL_ACTIVE,
+    POLL_IDLE,
+    RELAY_SECRET,
+    BOOTSTRAP_USER,
+    BOOTSTRAP_PASSWORD,
+    BOOTSTRAP_TOKEN,
+    LOG,
+];
+
+impl Setting {
+    /// The variable that names a file with the secret.
+    pub fn file_variable(&self) -> String {
+        format!("{}_FILE", self.variable)
+    }
+
+    fn is_variable(&self, name: &str) -> bool {
+        name == self.variable || self.kind == Kind::Secret && name == self.file_variable()
+    }
+
+    fn is_key(&self, key: &str) -> bool {
+        let file = key.strip_suffix("_file");
+        key == self.in_file || self.kind == Kind::Secret && file == Some(self.in_file)
+    }
+}
+
 /// Every problem of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblems(pub Vec<String>);
@@ -98,105 +205,110 @@ impl std::fmt::Display for ConfigProblems {
 
 impl std::error::Error for ConfigProblems {}
 
-/// The file as it is written.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    server: ServerTable,
-    database: DatabaseTable,
-    aws: AwsTable,
-    polling: PollingTable,
-    relay: RelayTable,
-    bootstrap: BootstrapTable,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ServerTable {
-    listen: Option<String>,
-    public_url: Option<String>,
-    site: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct DatabaseTable {
-    url: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct AwsTable {
-    regions: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct PollingTable {
-    active_ms: Option<u64>,
-    idle_ms: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RelayTable {
-    secret: Option<String>,
-    secret_file: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct BootstrapTable {
-    user: Option<String>,
-    password: Option<String>,
-    token: Option<String>,
-}
-
-/// Whether a value may be repeated in a message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    Secret,
-}
-
-/// One setting: where it may come from.
-struct Setting {
-    variable: &'static str,
-    in_file: &'static str,
-    kind: Kind,
-    /// The file's value.
-    given: Option<String>,
-}
-
-impl Setting {
-    const fn new(
-        variable: &'static str,
-        in_file: &'static str,
-        kind: Kind,
-        given: Option<String>,
-    ) -> Setting {
-        Setting {
-            variable,
-            in_file,
-            kind,
-            given,
+/// The values of a file by table and key, as a variable would give them; with every key that is not a
+/// setting, and every value of a wrong kind, told with its line.
+fn values_of(text: &str, problems: &mut Vec<String>) -> BTreeMap<String, String> {
+    let line_of = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+    let mut values = BTreeMap::new();
+    let tables = match toml::de::DeTable::parse(text) {
+        Ok(tables) => tables.into_inner(),
+        Err(error) => {
+            // Not the whole error: it repeats the line, which may hold a secret.
+            let line = error
+                .span()
+                .map(|span| format!(" (line {})", line_of(span.start)))
+                .unwrap_or_default();
+            let message = error.message();
+            problems.push(format!("the file is not as it must be{line}: {message}"));
+            return values;
+        }
+    };
+    for (name, table) in tables {
+        let at = line_of(name.span().start);
+        let name = name.into_inner();
+        let toml::de::DeValue::Table(table) = table.into_inner() else {
+            problems.push(format!(
+                "line {at} of the file: {name} stands outside the tables; there is no such setting"
+            ));
+            continue;
+        };
+        for (key, value) in table {
+            let at = line_of(key.span().start);
+            let key = format!("{name}.{}", key.into_inner());
+            if !SETTINGS.iter().any(|setting| setting.is_key(&key)) {
+                problems.push(format!(
+                    "line {at} of the file: {key} is not a setting{}",
+                    nearest(&key)
+                ));
+                continue;
+            }
+            match plain_value(value.into_inner()) {
+                Some(value) => {
+                    values.insert(key, value);
+                }
+                None => problems.push(format!(
+                    "line {at} of the file: {key} must be a text, a whole number or a list of texts"
+                )),
+            }
         }
     }
+    values
+}
+
+/// A value as a variable would give it.
+fn plain_value(value: toml::de::DeValue<'_>) -> Option<String> {
+    use toml::de::DeValue;
+    match value {
+        DeValue::String(text) => Some(text.into_owned()),
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_string()),
+        DeValue::Array(items) => {
+            let items: Option<Vec<String>> = items
+                .into_iter()
+                .map(|item| match item.into_inner() {
+                    DeValue::String(text) => Some(text.into_owned()),
+                    _ => None,
+                })
+                .collect();
+            items.map(|items| items.join(","))
+        }
+        _ => None,
+    }
+}
+
+/// The setting that was probably meant.
+fn nearest(key: &str) -> String {
+    let key_alone = |key: &str| key.split_once('.').map(|(_, key)| key.to_string());
+    let alike = |setting: &&Setting| {
+        let shared = setting
+            .in_file
+            .chars()
+            .zip(key.chars())
+            .take_while(|(one, other)| one == other)
+            .count();
+        key_alone(setting.in_file) == key_alone(key) || shared + 3 >= setting.in_file.len()
+    };
+    SETTINGS
+        .iter()
+        .find(alike)
+        .map(|setting| format!("; is {} meant?", setting.in_file))
+        .unwrap_or_default()
 }
 
 struct Reader<'a> {
     variables: &'a BTreeMap<String, String>,
+    in_file: BTreeMap<String, String>,
     problems: Vec<String>,
 }
 
 impl Reader<'_> {
     /// The value; the variable goes before the file, and an empty one counts as not given.
     fn value(&self, setting: &Setting) -> Option<String> {
+        let given = |value: &&String| !value.is_empty();
         self.variables
             .get(setting.variable)
+            .filter(given)
+            .or_else(|| self.in_file.get(setting.in_file).filter(given))
             .cloned()
-            .or_else(|| setting.given.clone())
-            .filter(|value| !value.is_empty())
     }
 
     fn problem(&mut self, setting: &Setting, expected: &str, value: &str) {
@@ -217,12 +329,50 @@ impl Reader<'_> {
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let value = self.value(setting)?;
+        let value = match setting.kind {
+            Kind::Plain => self.value(setting),
+            Kind::Secret => self.secret(setting),
+        }?;
         let parsed = parse(&value);
         if parsed.is_none() {
             self.problem(setting, expected, &value);
         }
         parsed
+    }
+
+    /// The secret itself, or the first line of the file that is named for it.
+    fn secret(&mut self, setting: &Setting) -> Option<String> {
+        let (file_variable, file_key) =
+            (setting.file_variable(), format!("{}_file", setting.in_file));
+        let direct = self.value(setting);
+        let given = |value: &&String| !value.is_empty();
+        let path = self
+            .variables
+            .get(&file_variable)
+            .filter(given)
+            .or_else(|| self.in_file.get(&file_key).filter(given))
+            .cloned();
+        let Some(path) = path else {
+            return direct;
+        };
+        if direct.is_some() {
+            self.problems.push(format!(
+                "{} and {file_variable} are both given; give one",
+                setting.variable
+            ));
+        }
+        let why = match std::fs::read_to_string(&path) {
+            Ok(text) => match text.lines().next().filter(|line| !line.is_empty()) {
+                Some(line) => return Some(line.to_string()),
+                None => "its first line is empty".to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        self.problems.push(format!(
+            "{file_variable} ({file_key} in the file) must be a readable file whose first line is the secret, \
+             not {path:?}: {why}"
+        ));
+        None
     }
 }
 
@@ -255,69 +405,40 @@ impl Config {
         variables: &BTreeMap<String, String>,
     ) -> Result<Config, ConfigProblems> {
         let mut problems = Vec::new();
-        let file = toml::from_str::<File>(text).unwrap_or_else(|error| {
-            // Not the whole error: it repeats the line, which may hold a secret.
-            let line = error
-                .span()
-                .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let line = line
-                .map(|line| format!(" (line {line})"))
-                .unwrap_or_default();
-            problems.push(format!(
-                "the file is not as it must be{line}: {}",
-                error.message()
-            ));
-            File::default()
-        });
+        let in_file = values_of(text, &mut problems);
         let mut reader = Reader {
             variables,
+            in_file,
             problems,
         };
-        let server = server(&mut reader, file.server);
-        let database = database(&mut reader, file.database);
-        let aws = aws(&mut reader, &file.aws);
-        let polling = polling(&mut reader, &file.polling);
-        let relay = relay(&mut reader, file.relay);
-        let bootstrap = bootstrap(&mut reader, file.bootstrap);
+        let config = Config {
+            server: server(&mut reader),
+            database: database(&mut reader),
+            aws: aws(&mut reader),
+            polling: polling(&mut reader),
+            relay: relay(&mut reader),
+            bootstrap: bootstrap(&mut reader),
+            log: log(&mut reader),
+        };
         if reader.problems.is_empty() {
-            Ok(Config {
-                server,
-                database,
-                aws,
-                polling,
-                relay,
-                bootstrap,
-            })
+            Ok(config)
         } else {
             Err(ConfigProblems(reader.problems))
         }
     }
 }
 
-fn server(reader: &mut Reader<'_>, file: ServerTable) -> Server {
-    let listen = Setting::new(
-        "SWITCHBACK_LISTEN",
-        "server.listen",
-        Kind::Plain,
-        file.listen,
-    );
-    let public_url = Setting::new(
-        "SWITCHBACK_PUBLIC_URL",
-        "server.public_url",
-        Kind::Plain,
-        file.public_url,
-    );
-    let site = Setting::new("SWITCHBACK_SITE", "server.site", Kind::Plain, file.site);
+fn server(reader: &mut Reader<'_>) -> Server {
     Server {
         listen: reader
             .parsed(
-                &listen,
+                &LISTEN,
                 "an address and port such as 127.0.0.1:3000",
                 |text| text.parse().ok(),
             )
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
         public_url: reader.parsed(
-            &public_url,
+            &PUBLIC_URL,
             "a URL such as https://switchback.example.com",
             |text| {
                 let url: http::Uri = text.parse().ok()?;
@@ -327,42 +448,34 @@ fn server(reader: &mut Reader<'_>, file: ServerTable) -> Server {
                 fine.then_some(url)
             },
         ),
-        site: reader.value(&site).map(PathBuf::from),
+        site: reader.value(&SITE).map(PathBuf::from),
     }
 }
 
-fn database(reader: &mut Reader<'_>, file: DatabaseTable) -> Database {
-    let url = Setting::new(
-        "SWITCHBACK_DATABASE_URL",
-        "database.url",
-        Kind::Secret,
-        file.url,
-    );
-    let expected = "sqlite:PATH or a postgres:// URL";
-    let url = reader.parsed(&url, expected, |text| {
-        let known = ["sqlite:", "postgres:", "postgresql:"];
-        known
-            .iter()
-            .any(|scheme| {
-                text.strip_prefix(scheme)
-                    .is_some_and(|rest| !rest.is_empty())
-            })
-            .then(|| SecretString::from(text.to_string()))
-    });
+fn database(reader: &mut Reader<'_>) -> Database {
+    let url = reader.secret(&DATABASE_URL);
+    if let Some(url) = &url
+        && let Err(error) = Store::check_url(url)
+    {
+        let Setting {
+            variable, in_file, ..
+        } = DATABASE_URL;
+        // The driver's words name the part that is wrong and repeat no password.
+        let why = std::error::Error::source(&error)
+            .map(|cause| format!(": {cause}"))
+            .unwrap_or_default();
+        reader.problems.push(format!(
+            "{variable} ({in_file} in the file) must be sqlite:PATH or a postgres:// URL{why}"
+        ));
+    }
     Database {
-        url: url.unwrap_or_else(|| SecretString::from("sqlite:switchback.db")),
+        url: SecretString::from(url.unwrap_or_else(|| "sqlite:switchback.db".to_string())),
     }
 }
 
-fn aws(reader: &mut Reader<'_>, file: &AwsTable) -> Aws {
-    let regions = Setting::new(
-        "SWITCHBACK_REGIONS",
-        "aws.regions",
-        Kind::Plain,
-        Some(file.regions.join(",")),
-    );
+fn aws(reader: &mut Reader<'_>) -> Aws {
     let expected = "AWS regions with commas between, each once, such as eu-central-1,us-east-1";
-    let regions = reader.parsed(&regions, expected, |text| {
+    let regions = reader.parsed(&REGIONS, expected, |text| {
         let regions: Vec<String> = text
             .split(',')
             .map(|name| name.trim().to_string())
@@ -384,16 +497,10 @@ fn aws(reader: &mut Reader<'_>, file: &AwsTable) -> Aws {
     }
 }
 
-fn polling(reader: &mut Reader<'_>, file: &PollingTable) -> Polling {
-    let mut interval = |variable, in_file, given: Option<u64>, usual| {
-        let setting = Setting::new(
-            variable,
-            in_file,
-            Kind::Plain,
-            given.map(|given| given.to_string()),
-        );
+fn polling(reader: &mut Reader<'_>) -> Polling {
+    let mut interval = |setting: &Setting, usual| {
         let expected = "a number of milliseconds from 50 to 3600000";
-        let millis = reader.parsed(&setting, expected, |text| {
+        let millis = reader.parsed(setting, expected, |text| {
             text.parse::<u64>()
                 .ok()
                 .filter(|millis| (50..=3_600_000).contains(millis))
@@ -401,83 +508,26 @@ fn polling(reader: &mut Reader<'_>, file: &PollingTable) -> Polling {
         Duration::from_millis(millis.unwrap_or(usual))
     };
     Polling {
-        active: interval(
-            "SWITCHBACK_POLL_ACTIVE_MS",
-            "polling.active_ms",
-            file.active_ms,
-            1000,
-        ),
-        idle: interval(
-            "SWITCHBACK_POLL_IDLE_MS",
-            "polling.idle_ms",
-            file.idle_ms,
-            30_000,
-        ),
+        active: interval(&POLL_ACTIVE, 1000),
+        idle: interval(&POLL_IDLE, 30_000),
     }
 }
 
-fn relay(reader: &mut Reader<'_>, file: RelayTable) -> Relay {
-    let secret = Setting::new(
-        "SWITCHBACK_RELAY_SECRET",
-        "relay.secret",
-        Kind::Secret,
-        file.secret,
-    );
-    let secret_file = Setting::new(
-        "SWITCHBACK_RELAY_SECRET_FILE",
-        "relay.secret_file",
-        Kind::Plain,
-        file.secret_file,
-    );
-    let direct = reader.value(&secret);
-    let Some(path) = reader.value(&secret_file) else {
-        return Relay {
-            secret: direct.map(SecretString::from),
-        };
-    };
-    if direct.is_some() {
-        reader.problems.push(
-            "SWITCHBACK_RELAY_SECRET and SWITCHBACK_RELAY_SECRET_FILE are both given; give one"
-                .to_string(),
-        );
-    }
-    let read = std::fs::read_to_string(&path).ok();
-    let line = read
-        .and_then(|text| text.lines().next().map(str::to_string))
-        .filter(|line| !line.is_empty());
-    if line.is_none() {
-        reader.problem(
-            &secret_file,
-            "a readable file whose first line is the secret",
-            &path,
-        );
-    }
+fn relay(reader: &mut Reader<'_>) -> Relay {
     Relay {
-        secret: line.map(SecretString::from),
+        secret: reader.secret(&RELAY_SECRET).map(SecretString::from),
     }
 }
 
-fn bootstrap(reader: &mut Reader<'_>, file: BootstrapTable) -> Bootstrap {
-    let user = Setting::new(
-        "SWITCHBACK_BOOTSTRAP_USER",
-        "bootstrap.user",
-        Kind::Plain,
-        file.user,
-    );
-    let password = Setting::new(
-        "SWITCHBACK_BOOTSTRAP_PASSWORD",
-        "bootstrap.password",
-        Kind::Secret,
-        file.password,
-    );
-    let token = Setting::new(
-        "SWITCHBACK_BOOTSTRAP_TOKEN",
-        "bootstrap.token",
-        Kind::Secret,
-        file.token,
-    );
+fn log(reader: &mut Reader<'_>) -> LogForm {
+    reader
+        .parsed(&LOG, "json or text", LogForm::from_word)
+        .unwrap_or_default()
+}
+
+fn bootstrap(reader: &mut Reader<'_>) -> Bootstrap {
     let name = reader.parsed(
-        &user,
+        &BOOTSTRAP_USER,
         "a name of 1 to 100 visible characters without a colon",
         |text| {
             let fine = text.chars().count() <= 100
@@ -487,7 +537,7 @@ fn bootstrap(reader: &mut Reader<'_>, file: BootstrapTable) -> Bootstrap {
             fine.then(|| text.to_string())
         },
     );
-    let password = reader.value(&password).map(SecretString::from);
+    let password = reader.secret(&BOOTSTRAP_PASSWORD).map(SecretString::from);
     let user = match (name, password) {
         (Some(name), Some(password)) => Some((name, password)),
         (None, None) => None,
@@ -498,7 +548,7 @@ fn bootstrap(reader: &mut Reader<'_>, file: BootstrapTable) -> Bootstrap {
             );
             None
         }
-        (None, Some(_)) if reader.value(&user).is_none() => {
+        (None, Some(_)) if reader.value(&BOOTSTRAP_USER).is_none() => {
             reader.problems.push(
                 "SWITCHBACK_BOOTSTRAP_PASSWORD is given without SWITCHBACK_BOOTSTRAP_USER"
                     .to_string(),
@@ -507,34 +557,27 @@ fn bootstrap(reader: &mut Reader<'_>, file: BootstrapTable) -> Bootstrap {
         }
         (None, Some(_)) => None,
     };
-    let token = reader.parsed(&token, "visible ASCII characters without spaces", |text| {
-        let fine = text.bytes().all(|byte| byte.is_ascii_graphic());
-        fine.then(|| SecretString::from(text.to_string()))
-    });
+    let token = reader.parsed(
+        &BOOTSTRAP_TOKEN,
+        "visible ASCII characters without spaces",
+        |text| {
+            let fine = text.bytes().all(|byte| byte.is_ascii_graphic());
+            fine.then(|| SecretString::from(text.to_string()))
+        },
+    );
     Bootstrap { user, token }
 }
 
 /// Variables that look like ours and are not, in a sentence; orchestrators add some by themselves, so
 /// they are told and not refused.
 pub fn unknown_variables(variables: &BTreeMap<String, String>) -> Vec<&str> {
-    const KNOWN: [&str; 12] = [
-        "SWITCHBACK_LISTEN",
-        "SWITCHBACK_PUBLIC_URL",
-        "SWITCHBACK_SITE",
-        "SWITCHBACK_DATABASE_URL",
-        "SWITCHBACK_REGIONS",
-        "SWITCHBACK_POLL_ACTIVE_MS",
-        "SWITCHBACK_POLL_IDLE_MS",
-        "SWITCHBACK_RELAY_SECRET",
-        "SWITCHBACK_RELAY_SECRET_FILE",
-        "SWITCHBACK_BOOTSTRAP_USER",
-        "SWITCHBACK_BOOTSTRAP_PASSWORD",
-        "SWITCHBACK_BOOTSTRAP_TOKEN",
-    ];
     variables
         .keys()
         .map(String::as_str)
-        .filter(|name| name.starts_with("SWITCHBACK_") && !KNOWN.contains(name))
+        .filter(|name| {
+            name.starts_with("SWITCHBACK_")
+                && !SETTINGS.iter().any(|setting| setting.is_variable(name))
+        })
         .collect()
 }
 
@@ -635,14 +678,14 @@ mod tests {
         let text = "[server]\nlisten = '0.0.0.0:80'\n[relay]\nsekret = 'hunter2'\n";
         let problems = Config::read(text, &given).unwrap_err();
         let expected = [
-            "the file is not as it must be (line 4)",
+            "line 4 of the file: relay.sekret is not a setting",
             "SWITCHBACK_LISTEN (server.listen in the file) must be an address and port such as 127.0.0.1:3000, not \"3000\"",
             "SWITCHBACK_PUBLIC_URL (server.public_url in the file) must be a URL such as https://switchback.example.com, not \"switchback.example.com\"",
             "SWITCHBACK_DATABASE_URL (database.url in the file) must be sqlite:PATH or a postgres:// URL",
             "SWITCHBACK_POLL_ACTIVE_MS (polling.active_ms in the file) must be a number of milliseconds from 50 to 3600000, not \"soon\"",
             "SWITCHBACK_POLL_IDLE_MS (polling.idle_ms in the file) must be a number of milliseconds from 50 to 3600000, not \"0\"",
             "SWITCHBACK_RELAY_SECRET and SWITCHBACK_RELAY_SECRET_FILE are both given; give one",
-            "SWITCHBACK_RELAY_SECRET_FILE (relay.secret_file in the file) must be a readable file whose first line is the secret, not \"/nonexistent/secret\"",
+            "SWITCHBACK_RELAY_SECRET_FILE (relay.secret_file in the file) must be a readable file whose first line is the secret, not \"/nonexistent/secret\": No such file",
             "SWITCHBACK_BOOTSTRAP_PASSWORD is given without SWITCHBACK_BOOTSTRAP_USER",
             "SWITCHBACK_BOOTSTRAP_TOKEN (bootstrap.token in the file) must be visible ASCII characters without spaces",
         ];
@@ -650,10 +693,6 @@ mod tests {
         for (problem, expected) in problems.0.iter().zip(expected) {
             assert!(problem.starts_with(expected), "{problem}");
         }
-        assert!(
-            problems.0[0].contains("unknown field `sekret`"),
-            "{problems}"
-        );
         let shown = format!(
             "{problems} {:?}",
             Config::read("", &variables(&[("SWITCHBACK_RELAY_SECRET", "hunter2")]))
@@ -672,12 +711,130 @@ mod tests {
     }
 
     #[test]
+    fn every_secret_may_stand_in_a_file_and_a_bad_file_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = folder.path().join("good");
+        std::fs::write(&good, "sqlite:x.db\nrest\n").unwrap();
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "\n").unwrap();
+        for setting in SETTINGS
+            .iter()
+            .filter(|setting| setting.kind == Kind::Secret)
+        {
+            let name = setting.file_variable();
+            let read = |path: &Path| {
+                let mut given = variables(&[(&name, path.to_str().unwrap())]);
+                if setting.in_file == "bootstrap.password" {
+                    given.insert("SWITCHBACK_BOOTSTRAP_USER".to_string(), "dana".to_string());
+                }
+                Config::read("", &given)
+            };
+            read(&good).unwrap();
+            let problems = read(&empty).unwrap_err();
+            assert!(
+                problems.0[0].ends_with("its first line is empty"),
+                "{problems}"
+            );
+            assert!(
+                problems.0[0].starts_with(&format!("{name} ({}_file in", setting.in_file)),
+                "{problems}"
+            );
+        }
+        let path = good.to_str().unwrap();
+        let text = format!("[database]\nurl_file = '{path}'\n");
+        let config = Config::read(&text, &BTreeMap::new()).unwrap();
+        assert_eq!(config.database.url.expose_secret(), "sqlite:x.db");
+    }
+
+    #[test]
+    fn every_wrong_key_of_the_file_is_told_with_its_line() {
+        let text = "listen = '1'\n[server]\nlisten = 3000\nport = 1\n[log]\nlisten = ''\nform = { a = 1 }\n\
+                    [relay]\nsecrets = 'hunter2'\n[polling]\nactive_ms = 0x10\n[aws]\nregions = [1]\n[nonsense]\na = 1\n";
+        let problems = Config::read(text, &BTreeMap::new()).unwrap_err();
+        let expected = [
+            "line 15 of the file: nonsense.a is not a setting",
+            "line 1 of the file: listen stands outside the tables; there is no such setting",
+            "line 4 of the file: server.port is not a setting",
+            "line 6 of the file: log.listen is not a setting; is server.listen meant?",
+            "line 7 of the file: log.form must be a text, a whole number or a list of texts",
+            "line 9 of the file: relay.secrets is not a setting; is relay.secret meant?",
+            "line 11 of the file: polling.active_ms must be a text, a whole number or a list of texts",
+            "line 13 of the file: aws.regions must be a text, a whole number or a list of texts",
+            "SWITCHBACK_LISTEN (server.listen in the file) must be an address and port such as 127.0.0.1:3000, not \"3000\"",
+        ];
+        let mut told = problems.0.clone();
+        told.sort();
+        let mut expected = expected.map(str::to_string).to_vec();
+        expected.sort();
+        assert_eq!(told, expected);
+        assert!(!problems.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_database_url_that_cannot_be_used_is_told_without_its_password() {
+        let problems = |pairs: &[(&str, &str)]| {
+            Config::read("", &variables(pairs))
+                .err()
+                .map(|problems| problems.0)
+                .unwrap_or_default()
+        };
+        for (url, part) in [
+            ("postgres://desk:hunter2@db:port/x", "invalid port number"),
+            ("postgres://desk:hunter2@db/x?sslmode=maybe", "maybe"),
+            ("sqlite::memory:", ""),
+            ("sqlite:x.db?mode=sometimes", "sometimes"),
+            ("mysql://desk:hunter2@db", ""),
+        ] {
+            let told = problems(&[("SWITCHBACK_DATABASE_URL", url)]);
+            assert_eq!(told.len(), 1, "{url}");
+            assert!(told[0].contains(part), "{told:?}");
+            assert!(!told[0].contains("hunter2"), "{told:?}");
+        }
+    }
+
+    /// The page for operators has one line for each setting, and no line for none.
+    #[test]
+    fn the_documentation_names_every_setting() {
+        let page = include_str!("../../docs/configuration.md");
+        let cells = |line: &str| -> Vec<String> {
+            line.split('|')
+                .map(|cell| cell.trim().replace('`', ""))
+                .collect()
+        };
+        let rows: Vec<Vec<String>> = page
+            .lines()
+            .filter(|line| line.starts_with("| `SWITCHBACK_"))
+            .map(cells)
+            .collect();
+        let named: Vec<(&str, &str, &str)> = rows
+            .iter()
+            .map(|row| (row[1].as_str(), row[2].as_str(), row[5].as_str()))
+            .collect();
+        let ours: Vec<(&str, &str, &str)> = SETTINGS
+            .iter()
+            .map(|setting| {
+                let kind = match setting.kind {
+                    Kind::Plain => "",
+                    Kind::Secret => "yes",
+                };
+                (setting.variable, setting.in_file, kind)
+            })
+            .collect();
+        assert_eq!(named, ours);
+    }
+
+    #[test]
     fn a_variable_that_is_not_ours_is_told() {
         let given = variables(&[
             ("SWITCHBACK_POL_IDLE_MS", "1"),
             ("SWITCHBACK_LISTEN", "x"),
+            ("SWITCHBACK_DATABASE_URL_FILE", "x"),
+            ("SWITCHBACK_LISTEN_FILE", "x"),
             ("HOME", "/"),
         ]);
-        assert_eq!(unknown_variables(&given), ["SWITCHBACK_POL_IDLE_MS"]);
+        assert_eq!(
+            unknown_variables(&given),
+            ["SWITCHBACK_LISTEN_FILE", "SWITCHBACK_POL_IDLE_MS"]
+        );
     }
 }

@@ -164,6 +164,7 @@ pub async fn demo(
         told = run::until_told() => told?,
     }
     eprintln!("Ending.");
+    run::at_once_when_told_again();
     let ended = running.shutdown().await;
     account.shutdown().await;
     data.clear();
@@ -194,6 +195,7 @@ pub async fn aws_sim(options: AwsSimOptions) -> anyhow::Result<()> {
     );
     eprintln!("  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo");
     run::until_told().await?;
+    run::at_once_when_told_again();
     eprintln!("Ending.");
     account.shutdown().await;
     Ok(())

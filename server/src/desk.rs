@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
+use std::time::Duration;
 use switchback_contract::*;
 use switchback_control::Control;
 use switchback_control::HookMessage;
@@ -15,6 +16,8 @@ pub struct Look {
     pub region: String,
     /// When the last look that ended well ended (the account's clock); `None` before the first.
     pub at: Option<Moment>,
+    /// How long ago that was, by a clock that only goes forward.
+    pub age: Option<Duration>,
     /// What went wrong since: AWS's call and code.
     pub trouble: Option<String>,
 }
@@ -44,7 +47,7 @@ pub trait Consoles: Send + Sync {
     /// answer is seen in [`Consoles::hears_aws`] and in the looks.
     async fn refresh_clock(&self);
 
-    /// How the watching goes, one entry per region that was looked at.
+    /// How the watching goes, one entry per region that is watched.
     fn looks(&self) -> Vec<Look>;
 
     /// Takes a hook whose signature was checked. Each signature is taken once.
@@ -75,12 +78,17 @@ impl Consoles for Control {
     }
 
     fn looks(&self) -> Vec<Look> {
-        Control::looks(self)
+        let (looked, ages) = (Control::looks(self), self.look_ages());
+        self.regions()
             .into_iter()
-            .map(|(region, at, trouble)| Look {
-                region,
-                at,
-                trouble,
+            .map(|region| {
+                let look = looked.iter().find(|(looked, _, _)| *looked == region);
+                Look {
+                    at: look.and_then(|(_, at, _)| *at),
+                    age: ages.get(&region).copied(),
+                    trouble: look.and_then(|(_, _, trouble)| trouble.clone()),
+                    region,
+                }
             })
             .collect()
     }

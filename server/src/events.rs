@@ -15,6 +15,7 @@ use crate::desk::ConsolesHandle;
 use crate::front::Caller;
 use crate::front::Proof;
 use crate::problem::Problem;
+use crate::run::fill_random;
 use crate::session;
 use axum::Extension;
 use axum::body::Body;
@@ -212,7 +213,10 @@ impl Listener {
         streams.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let stop = self.deps.stop.clone();
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = stop.cancelled() => {
+                // A browser that reads so slowly that there is no room comes back by the first hint.
+                let _ = self.sender.try_send(farewell());
+            }
             _ = self.listen(first, &mut items) => {}
         }
         streams.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
@@ -278,6 +282,15 @@ impl Listener {
     async fn send(&self, text: Bytes) -> Result<(), Gone> {
         self.sender.send(text).await.map_err(|_| Gone)
     }
+}
+
+/// The last words of a server that ends: when to come back. Spread out, so that not all browsers come at once to
+/// the server that takes its place.
+fn farewell() -> Bytes {
+    let mut random = [0; 2];
+    fill_random(&mut random);
+    let millis = 500 + u32::from(u16::from_le_bytes(random)) % 2500;
+    Bytes::from(format!(": the server ends\nretry: {millis}\n\n"))
 }
 
 fn change_event(change: &ChangeRecord) -> Bytes {

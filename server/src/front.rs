@@ -15,6 +15,8 @@ use crate::problem::Problem;
 use crate::routes;
 use crate::routes::Who;
 use crate::session;
+use crate::trace;
+use crate::trace::Trace;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::extract::Request;
@@ -35,6 +37,7 @@ use sha2::Digest;
 use sha2::Sha256;
 use switchback_domain::actor::Actor;
 use tower_sessions::Session;
+use tracing::Instrument as _;
 
 /// The largest body of a form or API request, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -244,7 +247,7 @@ pub fn is_for_programs(path: &str) -> bool {
     })
 }
 
-/// The outermost layer: limits the body, counts, gives problems their form and sets the headers that
+/// The outermost layer: traces, limits the body, counts, gives problems their form and sets the headers that
 /// every answer has.
 pub async fn finish(State(deps): State<Deps>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_string();
@@ -254,15 +257,19 @@ pub async fn finish(State(deps): State<Deps>, request: Request, next: Next) -> R
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
     let begun = std::time::Instant::now();
+    let trace = Trace::begin(&request);
     let response = if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
         too_large(LARGEST_BODY).into_response()
     } else {
         let limited = request.map(|body| Body::new(Limited::new(body, LARGEST_BODY)));
-        next.run(limited).await
+        next.run(limited).instrument(trace.span.clone()).await
     };
-    let mut response = in_form(response, &path);
-    deps.metrics.count(response.status(), begun.elapsed());
+    let mut response = in_form(response, &path, &trace.id);
     headers(&deps, response.headers_mut());
+    if let Ok(id) = HeaderValue::from_str(&trace.id) {
+        response.headers_mut().insert(trace::HEADER, id);
+    }
+    trace.end(response.status(), begun.elapsed());
     response
 }
 
@@ -275,7 +282,7 @@ pub fn too_large(limit: usize) -> Problem {
     )
 }
 
-fn in_form(response: Response, path: &str) -> Response {
+fn in_form(response: Response, path: &str, trace_id: &str) -> Response {
     let foreign = || foreign_problem(&response, path);
     let Some(problem) = response
         .extensions()
@@ -288,9 +295,9 @@ fn in_form(response: Response, path: &str) -> Response {
     let mut formed = if path.starts_with("/ask/") {
         problem.as_app_error()
     } else if is_for_programs(path) {
-        problem.as_document(Some(path))
+        problem.as_document(path, trace_id)
     } else {
-        problem.as_page()
+        problem.as_page(trace_id)
     };
     // What inner layers added stays: the cookie of a session above all.
     for (name, value) in response.headers() {

@@ -1,7 +1,10 @@
-//! Whether the process lives, whether it can work, and its numbers.
+//! Whether the process lives, whether it can work and why not, and its numbers.
+//!
+//! All of it is public: numbers and states, no names of services, accounts or people.
 
 use crate::Deps;
-use crate::problem::Problem;
+use crate::desk::Look;
+use crate::telemetry;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -11,42 +14,15 @@ use http::header;
 use serde_json::json;
 use std::fmt::Write;
 use std::sync::atomic::AtomicI64;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use switchback_domain::operation::OperationState;
+use switchback_store::StoreError;
 
-/// Numbers that are counted where things happen.
+/// Numbers that are counted where things happen and go down again.
+#[derive(Debug, Default)]
 pub struct Metrics {
-    /// Answers by HTTP status, from 100.
-    by_status: [AtomicU64; 500],
-    /// Time until the head of the answer was ready, in microseconds, over all requests.
-    micros: AtomicU64,
     /// Open event streams.
     pub streams: AtomicI64,
-}
-
-impl Default for Metrics {
-    fn default() -> Metrics {
-        Metrics {
-            by_status: [const { AtomicU64::new(0) }; 500],
-            micros: AtomicU64::new(0),
-            streams: AtomicI64::new(0),
-        }
-    }
-}
-
-impl Metrics {
-    /// One answer.
-    pub fn count(&self, status: StatusCode, took: Duration) {
-        if let Some(counter) = self
-            .by_status
-            .get(usize::from(status.as_u16()).wrapping_sub(100))
-        {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-    }
 }
 
 /// GET /healthz: the process answers.
@@ -54,7 +30,7 @@ pub async fn healthz() -> Response {
     Json(json!({ "alive": true })).into_response()
 }
 
-/// GET /readyz: the database answers, and AWS was looked at once or it is known why not.
+/// GET /readyz: 200 when requests can be served, 503 with the reasons when not.
 pub async fn readyz(State(deps): State<Deps>) -> Response {
     let readiness = readiness(&deps).await;
     let status = if readiness.ready {
@@ -73,45 +49,91 @@ pub struct Readiness {
     pub document: serde_json::Value,
 }
 
-/// Looks. Trouble with AWS does not make the desk unready: history and recorded revisions are wanted most then.
+/// Looks. Trouble with AWS does not make the desk unready: history and recorded revisions are wanted most then, and
+/// another process would have the same trouble. A watcher that stands still does: this process cannot do its work.
 pub async fn readiness(deps: &Deps) -> Readiness {
-    let database = match deps.store.ready().await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the database does not answer"
+    let mut reasons: Vec<String> = Vec::new();
+    let mut warnings: Vec<String> = Vec::new();
+    if deps.stop.is_cancelled() {
+        reasons.push("The server is ending.".to_string());
+    }
+    let (database, schema) = match deps.store.schema().await {
+        Ok(schema) if schema.breaking.is_some() => {
+            reasons.push(
+                "A newer version has changed the database in a way that this version cannot work with."
+                    .to_string(),
             );
-            false
+            ("answers", "too new")
+        }
+        Ok(schema) if !schema.behind.is_empty() => {
+            reasons.push(
+                "The database lacks migrations of this version. Start the server again to apply them."
+                    .to_string(),
+            );
+            ("answers", "behind")
+        }
+        Ok(schema) if !schema.ahead.is_empty() => {
+            warnings.push("A newer version has added to the database's schema.".to_string());
+            ("answers", "ahead")
+        }
+        Ok(_) => ("answers", "current"),
+        Err(error) => {
+            log_database(&error);
+            reasons.push("The database does not answer.".to_string());
+            ("does not answer", "unknown")
         }
     };
     let looks = deps.consoles.looks();
-    let looked = looks
-        .iter()
-        .any(|look| look.at.is_some() || look.trouble.is_some());
-    let ready = database && (looked || !deps.watches);
+    let heard = |look: &Look| look.at.is_some() || look.trouble.is_some();
+    if deps.watches && !looks.iter().any(heard) {
+        reasons.push("AWS was not heard yet.".to_string());
+    }
     // Anybody may ask, and AWS's own words name accounts and principals. They are in the log, where
     // each look that fails is written down, and on the pages.
-    let regions: Vec<serde_json::Value> = looks
-        .iter()
-        .map(|look| {
-            let last_look = match (&look.trouble, look.at) {
-                (Some(_), _) => "failed",
-                (None, Some(_)) => "ended well",
-                (None, None) => "not yet",
-            };
-            let code = look.trouble.as_deref().and_then(code_of);
-            json!({ "region": look.region, "last_look_at": look.at, "last_look": last_look, "code": code })
-        })
-        .collect();
+    let mut regions: Vec<serde_json::Value> = Vec::new();
+    for look in &looks {
+        let region = &look.region;
+        let last_look = match (&look.trouble, look.at) {
+            (Some(_), _) => {
+                warnings.push(format!("The last look at {region} failed."));
+                "failed"
+            }
+            (None, Some(_)) => "ended well",
+            (None, None) => {
+                warnings.push(format!("{region} was not heard yet."));
+                "not yet"
+            }
+        };
+        if look.trouble.is_none() && look.age.is_some_and(|age| age > deps.look_limit) {
+            reasons.push(format!(
+                "The last look at {region} is older than {} s, and nothing is known to be wrong: the watcher stands still.",
+                deps.look_limit.as_secs()
+            ));
+        }
+        let code = look.trouble.as_deref().and_then(code_of);
+        regions.push(
+            json!({ "region": region, "last_look_at": look.at, "last_look": last_look, "code": code }),
+        );
+    }
+    let ready = reasons.is_empty();
     Readiness {
         ready,
         document: json!({
             "ready": ready,
-            "database": if database { "answers" } else { "does not answer" },
+            "reasons": reasons,
+            "warnings": warnings,
+            "database": database,
+            "schema": schema,
             "aws": regions,
         }),
     }
+}
+
+fn log_database(error: &StoreError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the database does not answer"
+    );
 }
 
 /// AWS's code in `codedeploy:ListDeployments: AccessDeniedException: …`; `None` in any other sentence.
@@ -122,108 +144,223 @@ fn code_of(trouble: &str) -> Option<&str> {
     is_code.then_some(code)
 }
 
-/// GET /metrics, in Prometheus's text format.
-pub async fn metrics(State(deps): State<Deps>) -> Result<Response, Problem> {
-    let failed = |error| Problem::of_store(&error, "count for the metrics");
-    let open_gates = deps.store.gate_list_open().await.map_err(failed)?.len();
-    let active = deps
-        .store
-        .deployment_list_active()
-        .await
-        .map_err(failed)?
-        .len();
-    let mut text = String::new();
-    let mut requests = 0;
+/// GET /metrics, in Prometheus's text format. Answers also when the database does not: that is when it is read.
+pub async fn metrics(State(deps): State<Deps>) -> Response {
+    let mut text = telemetry::numbers().render();
+    let text_to = &mut text;
     family(
-        &mut text,
-        "switchback_http_requests_total",
-        "counter",
-        "Answers by HTTP status.",
+        text_to,
+        "switchback_build_info",
+        "gauge",
+        "1, with the version of the program.",
     );
-    for (index, counter) in deps.metrics.by_status.iter().enumerate() {
-        let count = counter.load(Ordering::Relaxed);
-        requests += count;
-        if count > 0 {
-            line(
-                &mut text,
-                &format!(
-                    "switchback_http_requests_total{{status=\"{}\"}}",
-                    index + 100
-                ),
-                count,
-            );
-        }
-    }
-    let seconds = Duration::from_micros(deps.metrics.micros.load(Ordering::Relaxed)).as_secs_f64();
-    let name = "switchback_http_request_duration_seconds";
-    family(
-        &mut text,
-        name,
-        "summary",
-        "Time until the head of the answer was ready.",
-    );
-    line(&mut text, &format!("{name}_sum"), seconds);
-    line(&mut text, &format!("{name}_count"), requests);
-    for (name, help, value) in [
-        (
-            "switchback_event_streams",
-            "Open event streams.",
-            deps.metrics.streams.load(Ordering::Relaxed),
+    line(
+        text_to,
+        &format!(
+            "switchback_build_info{{version=\"{}\"}}",
+            env!("CARGO_PKG_VERSION")
         ),
+        1,
+    );
+    gauge(
+        text_to,
+        "switchback_ready",
+        "1 while /readyz says that requests can be served.",
+        u8::from(readiness(&deps).await.ready),
+    );
+    gauge(
+        text_to,
+        "switchback_event_streams",
+        "Open event streams.",
+        deps.metrics.streams.load(Ordering::Relaxed),
+    );
+    stored(&deps, text_to).await;
+    connections(&deps, text_to);
+    looks(&deps.consoles.looks(), text_to);
+    process(text_to);
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+}
+
+async fn stored(deps: &Deps, text: &mut String) {
+    let numbers = deps.store.numbers().await;
+    gauge(
+        text,
+        "switchback_database_up",
+        "1 when the database answered just now.",
+        u8::from(numbers.is_ok()),
+    );
+    let numbers = match numbers {
+        Ok(numbers) => numbers,
+        Err(error) => return log_database(&error),
+    };
+    for (name, help, value) in [
         (
             "switchback_open_gates",
             "Gates that wait for a decision.",
-            open_gates as i64,
+            numbers.open_gates,
+        ),
+        (
+            "switchback_undelivered_verdicts",
+            "Verdicts that are recorded and have yet to be told to AWS.",
+            numbers.undelivered_verdicts,
         ),
         (
             "switchback_active_deployments",
             "Deployments in progress or with an unknown end.",
-            active as i64,
+            numbers.active_deployments,
+        ),
+        (
+            "switchback_audit_entries",
+            "Entries of the audit log.",
+            numbers.audit_entries,
         ),
     ] {
-        family(&mut text, name, "gauge", help);
-        line(&mut text, name, value);
+        gauge(text, name, help, value);
     }
-    let looks = deps.consoles.looks();
+    if let Some(expiry) = numbers.earliest_expiry {
+        let left = expiry.millis_since(deps.consoles.clock()) as f64 / 1000.0;
+        gauge(
+            text,
+            "switchback_gate_fuse_seconds_left",
+            "Seconds until the first fuse of an open gate burns out, by the account's clock. Absent without an open gate.",
+            left,
+        );
+    }
+    let name = "switchback_operations";
+    family(text, name, "gauge", "Operations by their state.");
+    for state in OperationState::ALL {
+        let count = numbers
+            .operations
+            .iter()
+            .find(|(word, _)| word == state.word())
+            .map_or(0, |(_, count)| *count);
+        line(
+            text,
+            &format!("{name}{{state=\"{}\"}}", state.word()),
+            count,
+        );
+    }
+}
+
+fn connections(deps: &Deps, text: &mut String) {
+    let name = "switchback_database_connections";
+    family(
+        text,
+        name,
+        "gauge",
+        "Open connections to the database, by pool and whether they are in use.",
+    );
+    for pool in deps.store.pools() {
+        let used = pool.open.saturating_sub(pool.idle);
+        for (state, count) in [("used", used), ("idle", pool.idle)] {
+            line(
+                text,
+                &format!("{name}{{pool=\"{}\",state=\"{state}\"}}", pool.pool),
+                count,
+            );
+        }
+    }
+}
+
+fn looks(looks: &[Look], text: &mut String) {
     let name = "switchback_aws_trouble";
     family(
-        &mut text,
+        text,
         name,
         "gauge",
         "1 while the last look at AWS went wrong.",
     );
-    for look in &looks {
+    for look in looks {
         line(
-            &mut text,
+            text,
             &format!("{name}{{region=\"{}\"}}", look.region),
             u8::from(look.trouble.is_some()),
         );
     }
     let name = "switchback_aws_last_look_age_seconds";
     family(
-        &mut text,
+        text,
         name,
         "gauge",
-        "Seconds since a look at AWS ended well, by the account's clock.",
+        "Seconds since a look at AWS ended well. Absent before the first.",
     );
-    for look in &looks {
-        if let Some(at) = look.at {
-            let age = deps.consoles.clock().millis_since(at) as f64 / 1000.0;
+    for look in looks {
+        if let Some(age) = look.age {
             line(
-                &mut text,
+                text,
                 &format!("{name}{{region=\"{}\"}}", look.region),
-                age,
+                age.as_secs_f64(),
             );
         }
     }
-    Ok((
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response())
+}
+
+/// What the system knows of this process, under the names that all Prometheus clients use. Where there is no
+/// `/proc`, nothing.
+fn process(text: &mut String) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kibibytes = |label: &str| -> Option<u64> {
+        let line = status.lines().find(|line| line.starts_with(label))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The fields after the program's name, which may hold anything.
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .map(|(_, fields)| fields.split_whitespace().collect())
+        .unwrap_or_default();
+    let ticks = |index: usize| -> Option<u64> { fields.get(index)?.parse().ok() };
+    let cpu = ticks(11).zip(ticks(12)).map(|(user, system)| {
+        (user + system) as f64 / rustix::param::clock_ticks_per_second() as f64
+    });
+    let open = std::fs::read_dir("/proc/self/fd")
+        .ok()
+        .map(|entries| entries.count() as f64);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    for (name, kind, help, value) in [
+        (
+            "process_cpu_seconds_total",
+            "counter",
+            "Processor time, user and system.",
+            cpu,
+        ),
+        (
+            "process_resident_memory_bytes",
+            "gauge",
+            "Resident memory.",
+            kibibytes("VmRSS:").map(|kibibytes| (kibibytes * 1024) as f64),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "gauge",
+            "Virtual memory.",
+            kibibytes("VmSize:").map(|kibibytes| (kibibytes * 1024) as f64),
+        ),
+        (
+            "process_threads",
+            "gauge",
+            "Threads.",
+            kibibytes("Threads:").map(|threads| threads as f64),
+        ),
+        ("process_open_fds", "gauge", "Open file descriptors.", open),
+        (
+            "process_max_fds",
+            "gauge",
+            "How many file descriptors may be open.",
+            limit.map(|limit| limit as f64),
+        ),
+    ] {
+        if let Some(value) = value {
+            family(text, name, kind, help);
+            line(text, name, value);
+        }
+    }
+}
+
+fn gauge(text: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
+    family(text, name, "gauge", help);
+    line(text, name, value);
 }
 
 fn family(text: &mut String, name: &str, kind: &str, help: &str) {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod attempts;
+pub mod backup;
 pub mod config;
 pub mod csv_list;
 pub mod demo;
@@ -21,6 +22,8 @@ pub mod routes;
 pub mod run;
 pub mod session;
 pub mod site;
+pub mod telemetry;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +49,8 @@ use leptos::config::LeptosOptions;
 use secrecy::SecretString;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
+use switchback_control::supervise::count_panic;
 use switchback_domain::moment::Moment;
 use switchback_store::SessionStore;
 use switchback_store::Store;
@@ -80,6 +85,8 @@ pub struct Inner {
     pub public_host: Option<String>,
     /// Whether AWS is watched, so that being ready means having looked.
     pub watches: bool,
+    /// How old a look may be before its watcher is taken to stand still.
+    pub look_limit: Duration,
     /// Numbers.
     pub metrics: Metrics,
     /// Attempts to sign in.
@@ -109,6 +116,8 @@ pub struct Wiring {
     pub public_url: Option<Uri>,
     /// Whether AWS is watched, so that being ready means having looked.
     pub watches: bool,
+    /// How old a look may be before its watcher is taken to stand still.
+    pub look_limit: Duration,
     /// The machine's clock.
     pub clock: MomentSource,
     /// Cancelled when the server ends.
@@ -129,6 +138,7 @@ impl Deps {
                 secure: public.and_then(Uri::scheme_str) == Some("https"),
                 public_host: public.and_then(Uri::authority).map(ToString::to_string),
                 watches: wiring.watches,
+                look_limit: wiring.look_limit,
                 metrics: Metrics::default(),
                 attempts: Attempts::default(),
                 hashing: people::hashing_permits(),
@@ -197,12 +207,8 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     )
 }
 
-fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without words");
-    tracing::error!(panic = text, "a request panicked");
+/// What panicked was logged where it happened, by the hook of [`telemetry`].
+fn panicked(_panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    count_panic("request");
     Problem::internal().into_response()
 }

@@ -1,33 +1,31 @@
 //! The command line of `switchback`.
 
+use anyhow::Context;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use switchback_aws_sim::door::ServeError;
 use switchback_aws_sim::door::clock::FASTEST;
+use switchback_server::backup;
 use switchback_server::config;
 use switchback_server::config::Config;
 use switchback_server::config::ConfigProblems;
+use switchback_server::config::LogForm;
 use switchback_server::demo;
 use switchback_server::demo::AwsSimOptions;
 use switchback_server::demo::DemoOptions;
 use switchback_server::run;
-use tracing_subscriber::EnvFilter;
+use switchback_server::telemetry::Telemetry;
 
 /// The command was refused or failed.
 const FAILED: u8 = 1;
 
 /// The command was not understood, or a setting is wrong.
 const BAD_USAGE: u8 = 2;
-
-/// What is logged when `RUST_LOG` says nothing. tower-sessions warns about every cookie that ended.
-const USUAL_LOG: &str = "warn,switchback=info,tower_sessions=error";
 
 /// The release desk for Amazon ECS.
 #[derive(Parser)]
@@ -43,6 +41,10 @@ enum Command {
     Demo(Demo),
     /// Run the desk before the AWS account that the environment names
     Serve(Serve),
+    /// Copy the SQLite database to a file, also while a server writes to it, and check the copy
+    Backup(Backup),
+    /// Check a copy of the SQLite database and put it back
+    Restore(Restore),
     /// Run only the simulated AWS account
     AwsSim(AwsSim),
 }
@@ -70,6 +72,38 @@ struct Serve {
     /// The file with the settings; every setting is also a SWITCHBACK_* variable [default: switchback.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Check the settings, the pages' folder, the address and the database, change nothing, and end
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Args)]
+struct Backup {
+    /// The file to make; it must not exist
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// The file with the settings, as for serve
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Restore {
+    /// The copy to put back
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// The file with the settings, as for serve
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Move a database that stands there aside; refused while a server has it open
+    #[arg(long)]
+    replace: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -110,15 +144,6 @@ fn speed(text: &str) -> Result<f64, String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL_LOG));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(in_colour(
-            std::io::stderr().is_terminal(),
-            std::env::var_os("NO_COLOR").as_deref(),
-        ))
-        .with_writer(std::io::stderr)
-        .init();
     // A name or value that is not UTF-8 cannot be one of ours.
     let variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -132,12 +157,32 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether the log is coloured: before people, unless they said otherwise (<https://no-color.org>).
-fn in_colour(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
-    is_terminal && no_color.is_none_or(OsStr::is_empty)
+async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    // Its own settings are checked before anything else; of the others' only how to log.
+    let serve = match &command {
+        Command::Serve(options) => Some(Config::load(options.config.as_deref(), variables)?),
+        _ => None,
+    };
+    let form = match (&serve, variables.get("SWITCHBACK_LOG")) {
+        (Some(config), _) => config.log,
+        (None, Some(word)) if !word.is_empty() => LogForm::from_word(word).ok_or_else(|| {
+            ConfigProblems(vec![format!(
+                "SWITCHBACK_LOG must be json or text, not {word:?}"
+            )])
+        })?,
+        (None, _) => LogForm::default(),
+    };
+    let telemetry = Telemetry::begin(form, variables)?;
+    let result = carry_out(command, serve, variables).await;
+    telemetry.end().await;
+    result
 }
 
-async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::Result<()> {
+async fn carry_out(
+    command: Command,
+    serve: Option<Config>,
+    variables: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     match command {
         Command::Demo(options) => {
             let options = DemoOptions {
@@ -157,7 +202,30 @@ async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::
                     "the variable {name} is not a setting of Switchback and is not read"
                 );
             }
-            run::serve(Config::load(options.config.as_deref(), variables)?).await
+            let config = match serve {
+                Some(config) => config,
+                None => Config::load(options.config.as_deref(), variables)?,
+            };
+            if options.check {
+                run::check(&config).await?;
+                eprintln!("The settings, the pages, the address and the database are fine.");
+                return Ok(());
+            }
+            run::serve(config).await
+        }
+        Command::Backup(options) => {
+            let config = options.config.as_deref();
+            result(&backup::backup(config, variables, &options.to, options.json).await?)
+        }
+        Command::Restore(options) => {
+            let Restore {
+                from,
+                config,
+                replace,
+                json,
+            } = options;
+            let config = config.as_deref();
+            result(&backup::restore(config, variables, &from, replace, json).await?)
         }
         Command::AwsSim(options) => {
             let options = AwsSimOptions {
@@ -172,6 +240,12 @@ async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::
             demo::aws_sim(options).await
         }
     }
+}
+
+/// Results go to standard output, everything else to standard error.
+fn result(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{text}").context("could not write the result")
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
@@ -194,30 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn only_people_who_want_them_see_colours() {
-        for (is_terminal, no_color, expected) in [
-            (true, None, true),
-            (true, Some(""), true),
-            (true, Some("1"), false),
-            (true, Some("0"), false),
-            (false, None, false),
-            (false, Some(""), false),
-            (false, Some("1"), false),
-        ] {
-            assert_eq!(
-                in_colour(is_terminal, no_color.map(OsStr::new)),
-                expected,
-                "{is_terminal} {no_color:?}"
-            );
-        }
-    }
-
-    #[test]
     fn what_the_contract_says_is_understood() {
         for line in [
             "switchback demo",
             "switchback demo --listen 127.0.0.1:0 --aws-listen 127.0.0.1:0 --data d --speed 60 --seed 7 --empty --ready-file f",
             "switchback serve --config switchback.toml",
+            "switchback serve --check",
+            "switchback backup --to copy.db --config switchback.toml --json",
+            "switchback restore --from copy.db --replace",
             "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --ready-file f",
         ] {
             assert!(
@@ -231,6 +289,8 @@ mod tests {
             "switchback demo --speed -1",
             "switchback demo --speed nan",
             "switchback serve --listen x",
+            "switchback backup",
+            "switchback restore",
         ] {
             let error = CommandLine::try_parse_from(line.split(' ')).err().unwrap();
             assert_eq!(error.exit_code(), i32::from(BAD_USAGE), "{line}");

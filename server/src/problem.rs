@@ -114,18 +114,22 @@ impl Problem {
         document
     }
 
-    /// The response with the document as its body.
-    pub fn as_document(&self, instance: Option<&str>) -> Response {
-        self.response(
-            "application/problem+json",
-            self.document(instance).to_string(),
-        )
+    /// The response with the document as its body. `instance` is the path that was asked.
+    pub fn as_document(&self, instance: &str, trace_id: &str) -> Response {
+        let mut document = self.document(Some(instance));
+        document["trace_id"] = serde_json::Value::from(trace_id);
+        self.response("application/problem+json", document.to_string())
     }
 
-    /// The response with a page for people as its body. It needs no session, script or data.
-    pub fn as_page(&self) -> Response {
+    /// The response with a page for people as its body. It needs no session, script or data. Where Switchback
+    /// itself failed, it says by which number the log tells more.
+    pub fn as_page(&self, trace_id: &str) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Refused");
-        self.response("text/html; charset=utf-8", plain_page(title, &self.detail))
+        let trace_id = Some(trace_id).filter(|_| self.status.is_server_error());
+        self.response(
+            "text/html; charset=utf-8",
+            plain_page(title, &self.detail, trace_id),
+        )
     }
 
     /// The response as a server function's caller understands it: the pages' own form of error.
@@ -177,12 +181,15 @@ impl From<Refusal> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        self.as_document(None)
+        self.response("application/problem+json", self.document(None).to_string())
     }
 }
 
 /// A page that says one thing. Used where the real pages cannot be: before sign-in, or when they failed.
-fn plain_page(title: &str, text: &str) -> String {
+fn plain_page(title: &str, text: &str, trace_id: Option<&str>) -> String {
+    let trace = trace_id
+        .map(|id| format!("<p>Trace <code>{}</code></p>", escaped(id)))
+        .unwrap_or_default();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -190,7 +197,7 @@ fn plain_page(title: &str, text: &str) -> String {
          <link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\
          <link rel=\"stylesheet\" href=\"/pkg/switchback.css\"></head>\
          <body><main class=\"plain\"><p class=\"brand\"><span>Switchback</span></p>\
-         <h1>{title}</h1><p>{text}</p>\
+         <h1>{title}</h1><p>{text}</p>{trace}\
          <p><a class=\"button\" href=\"/\">Go to Now</a></p></main></body></html>\n",
         title = escaped(title),
         text = escaped(text),
@@ -239,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_page_cannot_be_written_into() {
-        let page = plain_page("Not Found", "<script>alert('1')</script>&\"");
+        let page = plain_page("Not Found", "<script>alert('1')</script>&\"", None);
         assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));
         assert!(!page.contains("<script"));
     }

@@ -12,12 +12,16 @@ use crate::people::NewToken;
 use crate::people::NewUser;
 use crate::router;
 use crate::site::Site;
+use crate::telemetry;
 use anyhow::Context;
+use anyhow::anyhow;
+use anyhow::bail;
 use axum::serve::ListenerExt;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
+use std::future::Future;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -33,6 +37,7 @@ use switchback_aws::AwsSettings;
 use switchback_cloud::Cloud;
 use switchback_control::Control;
 use switchback_control::ControlSettings;
+use switchback_control::supervise::keep_running;
 use switchback_domain::actor::Role;
 use switchback_domain::moment::Moment;
 use switchback_store::Store;
@@ -40,8 +45,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long requests and reconcilers may take to end once the server was told to.
+/// How long requests may take to end once the server was told to.
 const ENDING_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long calls to AWS that are in the air may take to be answered and recorded: longer than the longest call
+/// (10 s), and with the rest shorter than the 30 s after which orchestrators kill.
+const WORK_LIMIT: Duration = Duration::from_secs(20);
+
+/// A look that is older is a sign that its watcher stands still: at least so old, and three idle intervals.
+const SHORTEST_LOOK_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// How often what was counted is folded into its buckets when nobody reads /metrics.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often it is asked whether everything answers.
 const READY_INTERVAL: Duration = Duration::from_millis(20);
@@ -113,6 +128,8 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
         Some(url) => url.to_string().trim_end_matches('/').to_string(),
         None => format!("http://{}", reachable(address)),
     };
+    // From here on everything is counted.
+    telemetry::numbers();
     let stop = CancellationToken::new();
     let random = Arc::new(|| {
         let mut bytes = [0; 8];
@@ -135,6 +152,7 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
         relay_secret: start.relay_secret,
         public_url: start.public_url,
         watches,
+        look_limit: SHORTEST_LOOK_LIMIT.max(start.polling.poll_idle * 3),
         clock: machine_clock(),
         stop: stop.clone(),
     });
@@ -149,16 +167,28 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
             .with_graceful_shutdown(async move { stopped.cancelled().await })
             .await
     });
-    let (feed, store, stopped) = (deps.feed.clone(), start.store, stop.clone());
     let tasks = vec![
-        tokio::spawn({
-            let (store, stop) = (store.clone(), stop.clone());
-            async move {
-                stop.run_until_cancelled(store.hear_other_processes()).await;
+        kept_running("change feed", &stop, {
+            let (deps, consoles, stop) = (deps.clone(), consoles, stop.clone());
+            move || {
+                let (deps, consoles, stop) = (deps.clone(), consoles.clone(), stop.clone());
+                async move { deps.feed.run(deps.store.clone(), consoles, stop).await }
             }
         }),
-        tokio::spawn(async move { feed.run(store, consoles, stopped).await }),
-        tokio::spawn(sweep(deps.clone(), stop.clone())),
+        kept_running("sweeping", &stop, {
+            let (deps, stop) = (deps.clone(), stop.clone());
+            move || sweep(deps.clone(), stop.clone())
+        }),
+        kept_running("hearing other processes", &stop, {
+            let (deps, stop) = (deps.clone(), stop.clone());
+            move || {
+                let (store, stop) = (deps.store.clone(), stop.clone());
+                async move {
+                    stop.run_until_cancelled(store.hear_other_processes()).await;
+                }
+            }
+        }),
+        tokio::spawn(upkeep(stop.clone())),
         tokio::spawn({
             let stop = stop.clone();
             async move { control.run(stop).await }
@@ -181,11 +211,13 @@ impl Running {
         }
     }
 
-    /// Ends everything: no new requests, event streams closed, reconcilers done with what they are doing.
+    /// Ends everything: no new requests, event streams closed with a hint when to come back, and calls to AWS that
+    /// are in the air awaited and their answers recorded. What takes longer than its limit is cut; an operation
+    /// that is cut is looked up at AWS by the next start.
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.stop.cancel();
         let mut http = self.http;
-        let ending = async {
+        let work = async {
             for task in self.tasks {
                 if let Err(error) = task.await {
                     tracing::error!(
@@ -194,9 +226,17 @@ impl Running {
                     );
                 }
             }
-            (&mut http).await
         };
-        let ended = tokio::time::timeout(ENDING_LIMIT, ending).await;
+        let (worked, ended) = tokio::join!(
+            tokio::time::timeout(WORK_LIMIT, work),
+            tokio::time::timeout(ENDING_LIMIT, &mut http),
+        );
+        if worked.is_err() {
+            tracing::warn!(
+                "background work was still running after {} s and was cut; the next start asks AWS what became of it",
+                WORK_LIMIT.as_secs()
+            );
+        }
         self.deps.store.close().await;
         match ended {
             Ok(result) => result
@@ -211,6 +251,24 @@ impl Running {
                 Ok(())
             }
         }
+    }
+}
+
+fn kept_running<F: Future<Output = ()> + Send + 'static>(
+    task: &'static str,
+    stop: &CancellationToken,
+    begin: impl Fn() -> F + Send + Sync + 'static,
+) -> JoinHandle<()> {
+    let stop = stop.clone();
+    tokio::spawn(async move { keep_running(task, stop, begin).await })
+}
+
+async fn upkeep(stop: CancellationToken) {
+    while tokio::time::timeout(UPKEEP_INTERVAL, stop.cancelled())
+        .await
+        .is_err()
+    {
+        telemetry::numbers().run_upkeep();
     }
 }
 
@@ -249,16 +307,86 @@ pub fn site_folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(binary.parent().unwrap_or(Path::new(".")).join("site"))
 }
 
+/// `switchback serve --check`: everything that `serve` needs before AWS, found out without changing anything.
+/// All problems at once.
+pub async fn check(config: &Config) -> anyhow::Result<()> {
+    let mut problems = Vec::new();
+    let mut note = |problem: Option<anyhow::Error>| {
+        problems.extend(problem.map(|problem| format!("{problem:#}")));
+    };
+    note(
+        site_folder(config.server.site.clone())
+            .and_then(|folder| Ok(Site::load(&folder)?))
+            .err(),
+    );
+    note(bound(config.server.listen).await.err());
+    note(database_problem(config.database.url.expose_secret()).await);
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "switchback serve cannot start:\n  {}",
+            problems.join("\n  ")
+        )
+    }
+}
+
+/// Why the database could not be used; `None` when it can, or when it is a SQLite file that will be made.
+async fn database_problem(url: &str) -> Option<anyhow::Error> {
+    if let Some(path) = Store::new_file(url) {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        return folder
+            .filter(|folder| !folder.is_dir())
+            .map(|folder| anyhow!("there is no folder {} for the database", folder.display()));
+    }
+    let found = async {
+        let store = Store::open_to_read(url).await?;
+        let schema = store.schema().await;
+        store.close().await;
+        schema?.usable()
+    };
+    found
+        .await
+        .err()
+        .map(|error| anyhow::Error::new(error).context(OPENING_DATABASE))
+}
+
+const OPENING_DATABASE: &str = "could not open the database (SWITCHBACK_DATABASE_URL)";
+
+async fn bound(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "another program listens on {listen} already; end it or choose another address with SWITCHBACK_LISTEN"
+            ),
+            std::io::ErrorKind::AddrNotAvailable => format!(
+                "{listen} is no address of this machine; choose another with SWITCHBACK_LISTEN"
+            ),
+            std::io::ErrorKind::PermissionDenied => format!(
+                "this user may not listen on {listen}; choose a port from 1024 on with SWITCHBACK_LISTEN"
+            ),
+            _ => format!("could not listen on {listen} (SWITCHBACK_LISTEN)"),
+        };
+        anyhow::Error::new(error).context(why)
+    })
+}
+
 /// `switchback serve`: runs until it is told to end.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let site = Site::load(&site_folder(config.server.site)?)?;
-    let listen = config.server.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("could not listen on {listen} (SWITCHBACK_LISTEN)"))?;
+    let listener = bound(config.server.listen).await?;
     let store = Store::open(config.database.url.expose_secret())
         .await
-        .context("could not open the database (SWITCHBACK_DATABASE_URL)")?;
+        .context(OPENING_DATABASE)?;
+    let schema = store.schema().await?;
+    if !schema.ahead.is_empty() {
+        tracing::warn!(
+            migrations = ?schema.ahead,
+            "a newer version of Switchback has added to the database's schema; this version works with it"
+        );
+    }
     bootstrap(&store, config.bootstrap).await?;
     let clouds = clouds(
         &config.aws.regions,
@@ -287,7 +415,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     eprintln!("Switchback answers at {}", running.url);
     until_told().await?;
-    eprintln!("Ending.");
+    eprintln!("Ending. A second signal ends at once.");
+    at_once_when_told_again();
     running.shutdown().await
 }
 
@@ -362,6 +491,17 @@ pub async fn until_told() -> anyhow::Result<()> {
     tokio::signal::ctrl_c()
         .await
         .context("could not listen for Ctrl-C")
+}
+
+/// From now on a signal ends the process as it is, with exit code 1. What was in the air is found again at the next
+/// start, as after a power cut.
+pub fn at_once_when_told_again() {
+    tokio::spawn(async {
+        if until_told().await.is_ok() {
+            eprintln!("Ended at once.");
+            std::process::exit(1);
+        }
+    });
 }
 
 /// Writes a ready file: whole or not at all, so that whoever waits for it never reads half of it.

@@ -10,9 +10,15 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rustix::process::Pid;
 use rustix::process::Signal;
+
+use crate::wait::until;
+
+/// The longest that a process may take to end when it is asked to: as long as orchestrators wait.
+const ENDING: Duration = Duration::from_secs(30);
 
 /// How many lines of a process's output a failed test shows.
 const SHOWN_LINES: usize = 60;
@@ -44,7 +50,10 @@ pub fn switchback() -> Command {
 pub fn hermetic(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("AWS_") || name.starts_with("SWITCHBACK_") {
+        if ["AWS_", "OTEL_", "SWITCHBACK_"]
+            .iter()
+            .any(|ours| name.starts_with(ours))
+        {
             command.env_remove(&*name);
         }
     }
@@ -140,6 +149,21 @@ impl Process {
         let group = Pid::from_child(&self.child);
         rustix::process::kill_process_group(group, signal)
             .unwrap_or_else(|error| panic!("{} takes no signal: {error}", self.name));
+    }
+
+    /// Asks it to end, as an orchestrator does, and waits until it has; gives its exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .expect("the process can be told to end");
+        let status = until("the process ends", ENDING, async || {
+            match self.child.try_wait() {
+                Ok(Some(status)) => Ok(status),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        self.ended = true;
+        status.code()
     }
 
     /// Kills it and all that it started, with no chance to tidy up.

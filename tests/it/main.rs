@@ -20,6 +20,7 @@ mod crashes;
 mod deciding;
 mod foreign_clients;
 mod lists;
+mod operating;
 mod recording;
 mod refusals;
 mod replicas;

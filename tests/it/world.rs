@@ -243,6 +243,8 @@ pub struct World {
     port: u16,
     database_url: String,
     finished: bool,
+    /// More variables of the server, from its next start on.
+    pub variables: Vec<(String, String)>,
     folder: TempDir,
 }
 
@@ -305,6 +307,7 @@ impl World {
             port,
             database_url,
             finished: false,
+            variables: Vec::new(),
             folder,
         }
     }
@@ -329,11 +332,9 @@ impl World {
     }
 
     async fn start_a_server(&self, port: u16, log: &std::path::Path) -> Process {
-        let mut command = machine::switchback();
+        let mut command = self.command(&["serve"]);
         command
-            .arg("serve")
             .env("SWITCHBACK_LISTEN", format!("127.0.0.1:{port}"))
-            .env("SWITCHBACK_DATABASE_URL", &self.database_url)
             .env("SWITCHBACK_POLL_ACTIVE_MS", "200")
             .env("SWITCHBACK_POLL_IDLE_MS", "300")
             .env("SWITCHBACK_RELAY_SECRET", RELAY_SECRET)
@@ -343,7 +344,8 @@ impl World {
             .env("AWS_ENDPOINT_URL", &self.account.endpoint)
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", PRODUCT_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", "any");
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .envs(self.variables.iter().cloned());
         let mut server = Process::start("the server", command, log);
         let api = Api::of_nobody(&format!("http://127.0.0.1:{port}"));
         until("the server is ready", Duration::from_secs(60), async || {
@@ -358,6 +360,26 @@ impl World {
         server
     }
 
+    /// The binary with these arguments, and the server's address and database.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = machine::switchback();
+        command
+            .args(arguments)
+            .env("SWITCHBACK_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("SWITCHBACK_DATABASE_URL", &self.database_url);
+        command
+    }
+
+    /// A file of this world.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What the servers of this world have logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.server_log()).unwrap_or_default()
+    }
+
     fn server_log(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }
@@ -365,6 +387,12 @@ impl World {
     /// The server's process.
     pub fn server(&self) -> &Process {
         self.server.as_ref().expect("the server runs")
+    }
+
+    /// Ends the server as an orchestrator does; gives its exit code.
+    pub async fn terminate_server(&mut self) -> Option<i32> {
+        let mut server = self.server.take().expect("the server runs");
+        server.terminate().await
     }
 
     /// Kills the server as a power cut would.

@@ -91,6 +91,11 @@ pub struct Restored {
 }
 
 impl Store {
+    /// The file that opening this URL would make: a SQLite file that does not exist yet.
+    pub fn new_file(url: &str) -> Option<PathBuf> {
+        sqlite_file(url).ok().filter(|path| !path.exists())
+    }
+
     /// Copies the database at `url` to the file `to`, which must not exist, and checks the copy. A server may go on
     /// writing meanwhile; the copy is one moment of it.
     pub async fn backup(url: &str, to: &Path) -> Result<Copied, CopyError> {

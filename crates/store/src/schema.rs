@@ -58,7 +58,7 @@ impl SchemaState {
     }
 
     /// This state, unless it holds a migration that this version cannot work with.
-    pub(crate) fn usable(self) -> Result<SchemaState, StoreError> {
+    pub fn usable(self) -> Result<SchemaState, StoreError> {
         match self.breaking {
             Some(migration) => Err(StoreError::SchemaTooNew { migration }),
             None => Ok(self),

@@ -23,6 +23,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -52,6 +53,8 @@ struct FakeWork {
     /// How often the clock was refreshed, and what the account's clock says, once AWS is heard.
     refreshes: AtomicUsize,
     account: Mutex<Account>,
+    /// How many seconds ago the last look ended well.
+    look_age: AtomicU64,
     /// What AWS's last look said, when it failed.
     trouble: Mutex<Option<String>>,
     /// How many plans were made.
@@ -118,6 +121,7 @@ impl Consoles for FakeConsoles {
         vec![Look {
             region: "eu-central-1".to_string(),
             at: Some(NOW.plus_seconds(-2)),
+            age: Some(Duration::from_secs(self.0.look_age.load(Ordering::Relaxed))),
             trouble: self.0.trouble.lock().unwrap().clone(),
         }]
     }
@@ -467,6 +471,7 @@ async fn world_with(relay_secret: Option<&str>, public_url: Option<&str>) -> Wor
         relay_secret: relay_secret.map(SecretString::from),
         public_url: public_url.map(|url| url.parse().unwrap()),
         watches: true,
+        look_limit: Duration::from_secs(300),
         clock,
         stop: CancellationToken::new(),
     });

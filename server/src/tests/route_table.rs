@@ -155,23 +155,145 @@ async fn health_readiness_and_numbers() {
     assert_eq!(ready.status, 200);
     assert_eq!(ready.json()["aws"][0]["region"], "eu-central-1");
     world.send("GET", "/api/v1/me", &[], "").await;
+    world.work.look_age.store(7, Ordering::Relaxed);
     let metrics = world.send("GET", "/metrics", &[], "").await;
     for line in [
-        "switchback_http_requests_total{status=\"200\"} 2\n",
-        "switchback_http_requests_total{status=\"401\"} 1\n",
-        "switchback_http_request_duration_seconds_count 3\n",
+        "switchback_ready 1\n",
+        "switchback_event_streams 0\n",
+        "switchback_database_up 1\n",
         "switchback_open_gates 0\n",
         "switchback_active_deployments 0\n",
+        "switchback_undelivered_verdicts 0\n",
+        "switchback_operations{state=\"unknown\"} 0\n",
+        "switchback_database_connections{pool=\"write\",state=\"idle\"} 1\n",
         "switchback_aws_trouble{region=\"eu-central-1\"} 0\n",
-        "switchback_aws_last_look_age_seconds{region=\"eu-central-1\"} 2\n",
+        "switchback_aws_last_look_age_seconds{region=\"eu-central-1\"} 7\n",
+        "switchback_panics_total{task=\"watching\"} 0\n",
+        "switchback_http_request_duration_seconds_bucket{method=\"GET\",route=\"/api/v1/me\",status=\"401\",le=\"0.005\"} ",
+        "switchback_http_request_duration_seconds_count{method=\"GET\",route=\"/readyz\",status=\"200\"} ",
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
     ] {
         assert!(metrics.body.contains(line), "{line} in\n{}", metrics.body);
     }
+    assert!(!metrics.body.contains("switchback_gate_fuse_seconds_left"));
+    // Every family is described once and typed once, as the format asks.
+    let mut described = BTreeSet::new();
+    for line in metrics.body.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            assert!(
+                described.insert(rest.split(' ').next().unwrap_or_default()),
+                "{line}"
+            );
+        }
+    }
+
+    world.work.look_age.store(301, Ordering::Relaxed);
+    let stale = world.send("GET", "/readyz", &[], "").await;
+    assert_eq!(stale.status, 503);
+    assert_eq!(
+        stale.json()["reasons"],
+        json!([
+            "The last look at eu-central-1 is older than 300 s, and nothing is known to be wrong: the watcher stands still."
+        ])
+    );
+    // With a known reason, another server would be no better off.
+    *world.work.trouble.lock().unwrap() = Some("ecs:ListTasks: NoAnswer: x".to_string());
+    let failing = world.send("GET", "/readyz", &[], "").await;
+    assert_eq!(failing.status, 200);
+    assert_eq!(
+        failing.json()["warnings"],
+        json!(["The last look at eu-central-1 failed."])
+    );
+    world.deps.stop.cancel();
+    let ending = world.send("GET", "/readyz", &[], "").await;
+    assert_eq!(
+        (ending.status, &ending.json()["reasons"]),
+        (503, &json!(["The server is ending."]))
+    );
     world.deps.store.close().await;
     let unready = world.send("GET", "/readyz", &[], "").await;
     assert_eq!(
         (unready.status, &unready.json()["database"]),
         (503, &json!("does not answer"))
     );
+    let metrics = world.send("GET", "/metrics", &[], "").await;
+    assert_eq!(metrics.status, 200);
+    for line in ["switchback_database_up 0\n", "switchback_ready 0\n"] {
+        assert!(metrics.body.contains(line), "{line} in\n{}", metrics.body);
+    }
     assert_eq!(world.send("GET", "/healthz", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn every_answer_has_its_trace_and_goes_on_with_the_callers() {
+    let world = world().await;
+    let first = world.send("GET", "/api/v1/nothing", &[], "").await;
+    let second = world.send("GET", "/api/v1/nothing", &[], "").await;
+    let id = |answer: &Answer| answer.headers["trace-id"].to_str().unwrap().to_string();
+    assert_eq!(id(&first).len(), 32);
+    assert_ne!(id(&first), id(&second));
+    assert_eq!(first.json()["trace_id"], json!(id(&first)));
+
+    let theirs = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{theirs}-b7ad6b7169203331-01");
+    let called = world
+        .send("GET", "/healthz", &[("traceparent", &parent)], "")
+        .await;
+    assert_eq!(id(&called), theirs);
+    for nonsense in [
+        "",
+        "00-0-0-00",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+    ] {
+        let called = world
+            .send("GET", "/healthz", &[("traceparent", nonsense)], "")
+            .await;
+        assert_eq!(id(&called).len(), 32, "{nonsense}");
+        assert!(!id(&called).trim_matches('0').is_empty(), "{nonsense}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_request_is_a_problem_with_its_trace_and_is_counted() {
+    let world = world().await;
+    let router = Router::new()
+        .route("/api/v1/panics", axum::routing::get(panics))
+        .route("/panics", axum::routing::get(panics))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(
+            world.deps.clone(),
+            front::finish,
+        ));
+    let ask = async |path: &str| {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 100_000).await.unwrap();
+        (head, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let (head, body) = ask("/api/v1/panics").await;
+    assert_eq!(head.status, 500);
+    let document: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(document["code"], "internal");
+    assert_eq!(
+        document["trace_id"],
+        json!(head.headers["trace-id"].to_str().unwrap())
+    );
+    assert!(!body.contains("on purpose"), "{body}");
+    let (head, body) = ask("/panics").await;
+    assert!(
+        body.contains(head.headers["trace-id"].to_str().unwrap()),
+        "{body}"
+    );
+    let metrics = world.send("GET", "/metrics", &[], "").await;
+    let counted = metrics
+        .body
+        .lines()
+        .find_map(|line| line.strip_prefix("switchback_panics_total{task=\"request\"} "));
+    assert!(counted.unwrap().parse::<u64>().unwrap() >= 2, "{counted:?}");
+}
+
+async fn panics() -> StatusCode {
+    panic!("on purpose")
 }
