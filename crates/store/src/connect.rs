@@ -15,6 +15,8 @@ use sqlx::AnyPool;
 use sqlx::Executor as _;
 use sqlx::any::AnyConnectOptions;
 use sqlx::any::AnyPoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::str::FromStr as _;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -117,10 +119,16 @@ impl Store {
         })
     }
 
-    /// Whether a database URL has a form that can be used; nothing is opened.
+    /// Whether a database URL can be used, with every parameter it has; nothing is opened.
     pub fn check_url(url: &str) -> Result<(), StoreError> {
-        sqlx::any::install_default_drivers();
-        parsed(url).map(|_| ())
+        // The portable driver reads the parameters only when it connects.
+        let read = match parsed(url)?.0 {
+            Dialect::Sqlite => SqliteConnectOptions::from_str(url).map(|_| ()),
+            Dialect::Postgres => PgConnectOptions::from_str(url).map(|_| ()),
+        };
+        read.map_err(|source| StoreError::Url {
+            source: Some(source),
+        })
     }
 
     /// Begins a transaction that may write. On SQLite there is one at a time: the caller waits in line, at most five

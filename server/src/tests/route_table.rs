@@ -257,6 +257,8 @@ async fn every_answer_has_its_trace_and_goes_on_with_the_callers() {
 #[tokio::test]
 async fn a_panic_in_a_request_is_a_problem_with_its_trace_and_is_counted() {
     let world = world().await;
+    // As every start does; before it nothing is counted.
+    telemetry::numbers();
     let router = Router::new()
         .route("/api/v1/panics", axum::routing::get(panics))
         .route("/panics", axum::routing::get(panics))
