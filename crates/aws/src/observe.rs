@@ -53,9 +53,11 @@ impl Intercept for CallObserver {
         "CallObserver"
     }
 
-    fn read_before_execution(
+    // Not before execution: the operation's name is not in the bag yet then.
+    fn read_before_serialization(
         &self,
         _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let operation = bag.load::<Metadata>().map_or("Unknown", Metadata::name);
