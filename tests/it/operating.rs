@@ -104,7 +104,7 @@ async fn a_server_that_is_told_to_end_loses_nothing_that_is_in_the_air() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_taken_while_the_server_works_serves_after_it_was_put_back() {
-    let mut world = World::start().await;
+    let mut world = World::start_on_sqlite().await;
     let team = world.team("web").await;
     let revision = team.registers("2", &[]).await;
     let aws_id = team.deploys(&revision, AT_ONCE, NO_HOOK, "release 2").await;

@@ -256,6 +256,13 @@ impl World {
         world
     }
 
+    /// The same on SQLite, whatever the other journeys run on: for what is done to its file.
+    pub async fn start_on_sqlite() -> World {
+        let mut world = World::on_database(Database::Sqlite).await;
+        world.start_server().await;
+        world
+    }
+
     /// The same on PostgreSQL, whatever the other journeys run on: for what only that can do.
     pub async fn start_on_postgres() -> World {
         let mut world = World::on_database(Database::Postgres).await;

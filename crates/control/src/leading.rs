@@ -266,6 +266,9 @@ impl Control {
         let mut looked = lock(&self.inner.looked);
         for (region, theirs) in told {
             let ours = looked.entry(region).or_default();
+            if ours.at != theirs.at {
+                ours.ended = Some(Instant::now());
+            }
             ours.at = theirs.at;
             ours.trouble = theirs.trouble;
         }

@@ -115,6 +115,7 @@ impl Store {
             writer: reader.clone(),
             reader,
             dialect,
+            url: DatabaseUrl(url.to_string()),
             latest_change: watch::Sender::new(0),
         })
     }

@@ -45,6 +45,7 @@ pub(crate) struct Looked {
     /// When the last look ended well (the account's clock).
     pub(crate) at: Option<Moment>,
     /// The same moment by a clock that only goes forward.
+    #[serde(skip)]
     pub(crate) ended: Option<tokio::time::Instant>,
     /// What went wrong since.
     pub(crate) trouble: Option<String>,
