@@ -48,7 +48,7 @@ pub fn listen(live: Live) {
         let target = event
             .target()
             .and_then(|target| target.dyn_into::<HtmlElement>().ok());
-        if let Some(field) = target.filter(|target| is_field(target)) {
+        if let Some(field) = target.filter(is_field) {
             if event.key() == "Escape" {
                 let _left = field.blur();
             }
