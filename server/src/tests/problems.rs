@@ -72,7 +72,7 @@ async fn the_api_refuses_in_problem_documents() {
         ),
         (
             "GET",
-            "/api/v1/gates?state=closed",
+            "/api/v1/gates?state=ajar",
             vec![("authorization", bearer)],
             "",
             422,
