@@ -392,7 +392,7 @@ fn exactly_once(sent: &Sent) -> Builder {
 }
 
 /// The answer to a call that changes something, with its receipt.
-fn changed<O, E>(
+pub(crate) fn changed<O, E>(
     call: Call,
     sent: &Sent,
     answer: Result<O, SdkError<E, HttpResponse>>,

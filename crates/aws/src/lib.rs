@@ -8,17 +8,20 @@ mod ecs;
 mod elb;
 mod error;
 mod observe;
+mod ledger;
 mod watch;
 
 use async_trait::async_trait;
 use aws_config::BehaviorVersion;
 use aws_config::Region;
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_codedeploy::config::Credentials;
 use aws_smithy_types::DateTime;
 use clock::AccountClock;
 use observe::CallObserver;
+pub use ledger::AwsLedger;
 use std::sync::Arc;
 use std::time::Duration;
 use switchback_cloud::AlarmReading;
@@ -84,36 +87,8 @@ impl AwsAccount {
     /// Reads the SDK's settings and builds the clients. Nothing is sent to the account yet, so this
     /// cannot fail; without a region or credentials it is the calls that say so.
     pub async fn connect(settings: AwsSettings) -> AwsAccount {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(READ_ATTEMPTS)
-                    .with_initial_backoff(READ_BACKOFF),
-            )
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(READ_ATTEMPT_TIMEOUT)
-                    .operation_timeout(OPERATION_TIMEOUT)
-                    .build(),
-            );
-        if let Some(region) = settings.region {
-            loader = loader.region(Region::new(region));
-        }
-        if let Some(endpoint_url) = settings.endpoint_url {
-            loader = loader.endpoint_url(endpoint_url);
-        }
-        if let Some((key, secret)) = settings.credentials {
-            loader = loader.credentials_provider(Credentials::new(
-                key,
-                secret,
-                None,
-                None,
-                "switchback-settings",
-            ));
-        }
-        let shared = loader.load().await;
-        let clock = AccountClock::new(settings.machine_clock);
+        let clock = AccountClock::new(settings.machine_clock.clone());
+        let shared = shared(settings).await;
         let region = shared.region().map(Region::to_string).unwrap_or_default();
         let observer = |service| CallObserver::new(service, &region);
         AwsAccount {
@@ -151,6 +126,39 @@ impl AwsAccount {
             region,
         }
     }
+}
+
+/// What every client of an account shares.
+async fn shared(settings: AwsSettings) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(READ_ATTEMPTS)
+                .with_initial_backoff(READ_BACKOFF),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(READ_ATTEMPT_TIMEOUT)
+                .operation_timeout(OPERATION_TIMEOUT)
+                .build(),
+        );
+    if let Some(region) = settings.region {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(endpoint_url) = settings.endpoint_url {
+        loader = loader.endpoint_url(endpoint_url);
+    }
+    if let Some((key, secret)) = settings.credentials {
+        loader = loader.credentials_provider(Credentials::new(
+            key,
+            secret,
+            None,
+            None,
+            "switchback-settings",
+        ));
+    }
+    loader.load().await
 }
 
 /// A time stamp of AWS's as a moment, to the nearest millisecond: in JSON it is a floating-point

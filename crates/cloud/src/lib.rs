@@ -4,6 +4,8 @@
 //! the build of `switchback-control`. It is not here for mocking: tests run the real adapter against a
 //! simulated account over HTTP.
 
+pub mod ledger;
+
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;

@@ -125,6 +125,40 @@ pub enum AuditEvent {
         /// AWS's id, request id, or error.
         detail: Option<String>,
     },
+    /// The intent could not be written to the ledger in time, and the call was made without it.
+    LedgerMissed {
+        /// The operation.
+        operation: OperationId,
+        /// What went wrong.
+        detail: String,
+    },
+    /// What the ledger had missed stands in it now.
+    LedgerCaughtUp {
+        /// The operation.
+        operation: OperationId,
+    },
+    /// The ledger has something else than the database. Neither was overwritten unless `kept` says so.
+    LedgerDiffered {
+        /// The service.
+        service: ServiceId,
+        /// `head`, a deployment's AWS id, or an operation.
+        entry: String,
+        /// The members that differ, with what stands in the ledger and in the database.
+        members: Vec<String>,
+        /// Which of the two stands in the ledger now: `ledger` or `database`.
+        kept: String,
+    },
+    /// What the database did not have came back from the ledger.
+    LedgerRestored {
+        /// The service.
+        service: ServiceId,
+        /// How many revisions.
+        revisions: i64,
+        /// How many deployments.
+        deployments: i64,
+        /// How many operations.
+        operations: i64,
+    },
 }
 
 impl AuditEvent {
@@ -145,6 +179,10 @@ impl AuditEvent {
             AuditEvent::GateDelivery { .. } => "gate_delivery",
             AuditEvent::OperationIntended { .. } => "operation_intended",
             AuditEvent::OperationMoved { .. } => "operation_moved",
+            AuditEvent::LedgerMissed { .. } => "ledger_missed",
+            AuditEvent::LedgerCaughtUp { .. } => "ledger_caught_up",
+            AuditEvent::LedgerDiffered { .. } => "ledger_differed",
+            AuditEvent::LedgerRestored { .. } => "ledger_restored",
         }
     }
 
@@ -162,7 +200,11 @@ impl AuditEvent {
             | AuditEvent::GateClosed { gate, .. }
             | AuditEvent::GateDelivery { gate, .. } => Some(gate.to_string()),
             AuditEvent::OperationIntended { operation, .. }
-            | AuditEvent::OperationMoved { operation, .. } => Some(operation.to_string()),
+            | AuditEvent::OperationMoved { operation, .. }
+            | AuditEvent::LedgerMissed { operation, .. }
+            | AuditEvent::LedgerCaughtUp { operation } => Some(operation.to_string()),
+            AuditEvent::LedgerDiffered { service, .. }
+            | AuditEvent::LedgerRestored { service, .. } => Some(service.to_string()),
         }
     }
 }

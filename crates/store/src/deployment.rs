@@ -173,6 +173,33 @@ impl Store {
             .doing("reading the deployments in progress")?;
         records(rows)
     }
+
+    /// The deployments that the ledger does not have as they stand: those in progress, then the others oldest first.
+    pub async fn deployment_list_not_in_ledger(
+        &self,
+        limit: i64,
+    ) -> Result<Vec<DeploymentRecord>, StoreError> {
+        // Two walks: one order over both would sort a whole history that is yet to be written.
+        let active = format!(
+            "select {COLUMNS} from deployments where outcome = 'in_progress' \
+             and (ledger_outcome is null or ledger_outcome <> outcome) order by started_at, id limit $1"
+        );
+        let all = format!(
+            "select {COLUMNS} from deployments where (ledger_outcome is null or ledger_outcome <> outcome) \
+             order by started_at, id limit $1"
+        );
+        for sql in [active, all] {
+            let rows: Vec<DeploymentRow> = sqlx::query_as(&sql)
+                .bind(limit)
+                .fetch_all(&self.reader)
+                .await
+                .doing("reading the deployments that the ledger does not have")?;
+            if !rows.is_empty() {
+                return records(rows);
+            }
+        }
+        Ok(Vec::new())
+    }
 }
 
 impl Tx {

@@ -43,6 +43,23 @@ impl Store {
         records(rows)
     }
 
+    /// The operations that the ledger does not have as they stand, oldest first.
+    pub async fn operation_list_not_in_ledger(
+        &self,
+        limit: i64,
+    ) -> Result<Vec<OperationRecord>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from operations where ledger_generation < generation \
+             order by created_at, id limit $1"
+        );
+        let rows: Vec<OperationRow> = sqlx::query_as(&sql)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the operations that the ledger does not have")?;
+        records(rows)
+    }
+
     /// The operations on or behind a deployment, newest first.
     pub async fn operation_list_by_deployment(
         &self,

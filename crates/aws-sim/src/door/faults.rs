@@ -23,15 +23,18 @@ pub enum FaultKind {
     ConnectionCut,
     /// Done at once, answered after `delay_ms` of wall time.
     Slow,
-    /// A read is answered as it was answered before, for up to `stale_s` simulated seconds.
+    /// A read is answered as it was answered before, for up to `stale_s` simulated seconds. Not in DynamoDB.
     Stale,
+    /// DynamoDB only: another transaction holds the item. `TransactWriteItems` is cancelled with the reason
+    /// `TransactionConflict`, any other call refused with `TransactionConflictException`. Nothing is done.
+    Conflict,
 }
 
 /// One rule: to which calls which fault happens, and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`; `None` or `*` for all.
+    /// `codedeploy`, `dynamodb`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`; `None` or `*` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The operation as AWS names it; `None` or `*` for all.
@@ -90,6 +93,7 @@ pub struct Harm {
 fn canonical_service(name: &str) -> Option<&'static str> {
     Some(match name {
         "codedeploy" | "deploy" => "codedeploy",
+        "dynamodb" => "dynamodb",
         "ecs" => "ecs",
         "elasticloadbalancing" | "elbv2" => "elasticloadbalancing",
         "monitoring" | "cloudwatch" => "monitoring",
@@ -104,7 +108,7 @@ impl Faults {
         if let Some(name) = fault.service.as_deref().filter(|name| *name != "*") {
             let known = canonical_service(name).ok_or_else(|| {
                 format!(
-                    "there is no service {name:?}: use codedeploy, ecs, elasticloadbalancing, \
+                    "there is no service {name:?}: use codedeploy, dynamodb, ecs, elasticloadbalancing, \
                      monitoring, sts or *"
                 )
             })?;
@@ -118,6 +122,9 @@ impl Faults {
         }
         if fault.stale_s.is_some() && fault.fault != FaultKind::Stale {
             return Err("stale_s belongs to the fault stale".to_string());
+        }
+        if fault.fault == FaultKind::Conflict && fault.service.as_deref() != Some("dynamodb") {
+            return Err("the fault conflict belongs to the service dynamodb".to_string());
         }
         self.numbered += 1;
         let active = ActiveFault {
@@ -250,10 +257,11 @@ mod tests {
     fn nonsense_is_refused() {
         let mut faults = Faults::default();
         let wrong_service = Fault {
-            service: Some("dynamodb".to_string()),
+            service: Some("lambda".to_string()),
             ..fault(FaultKind::Throttle)
         };
         assert!(faults.add(wrong_service).is_err());
+        assert!(faults.add(fault(FaultKind::Conflict)).is_err());
         assert!(
             faults
                 .add(Fault {

@@ -7,6 +7,7 @@
 pub mod cbor;
 pub mod clock;
 mod control;
+pub mod dynamodb;
 pub mod faults;
 pub mod json;
 pub mod query;
@@ -92,6 +93,7 @@ pub enum ServeError {
 pub struct Shared {
     simulation: Mutex<Simulation>,
     relay: Mutex<Option<RelayTarget>>,
+    tables: dynamodb::Tables,
 }
 
 impl Shared {
@@ -100,6 +102,11 @@ impl Shared {
         self.simulation
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tables of DynamoDB.
+    pub fn tables(&self) -> &dynamodb::Tables {
+        &self.tables
     }
 
     /// Where hooks are posted now.
@@ -232,12 +239,13 @@ pub async fn serve(options: Options) -> Result<Running, ServeError> {
         story::begin(options.seed, options.start_ms, effects)?
     };
     simulation.start(options.start_ms, since, options.speed);
+    let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         simulation: Mutex::new(simulation),
         relay: Mutex::new(relay),
+        tables: dynamodb::Tables::new(stopped.clone()),
     });
 
-    let (stop, stopped) = watch::channel(false);
     let tasks = vec![
         tokio::spawn(until(stopped.clone(), tick(shared.clone()))),
         tokio::spawn(until(
@@ -347,6 +355,9 @@ async fn aws(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Respo
             return response;
         }
     };
+    if let Some(operation) = dynamodb::operation(&parts.method, &parts.headers) {
+        return dynamodb::answer(&shared, &operation, &parts, body).await;
+    }
     let understood = wire::understand(&parts.method, &parts.uri, &parts.headers, &body);
     let credential = Credential::of(&parts.headers, &parts.uri);
     let (response, harm) = done(&shared, understood, credential.as_ref());
