@@ -24,6 +24,8 @@ pub struct Config {
     pub aws: Aws,
     /// How often AWS is read.
     pub polling: Polling,
+    /// Where what a rollback needs is kept a second time.
+    pub ledger: Ledger,
     /// The secret shared with the hook function.
     pub relay: Relay,
     /// The first administrator.
@@ -86,6 +88,14 @@ pub struct Polling {
     pub active: Duration,
     /// While nothing moves. `SWITCHBACK_POLL_IDLE_MS`
     pub idle: Duration,
+}
+
+/// Where what a rollback needs is kept a second time, outside of the database.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// The DynamoDB table, in the first region that is watched; without it no ledger is kept.
+    /// `SWITCHBACK_LEDGER_TABLE`
+    pub table: Option<String>,
 }
 
 /// The secret shared with the hook function.
@@ -151,6 +161,7 @@ const DATABASE_URL: Setting = secret("SWITCHBACK_DATABASE_URL", "database.url");
 const REGIONS: Setting = plain("SWITCHBACK_REGIONS", "aws.regions");
 const POLL_ACTIVE: Setting = plain("SWITCHBACK_POLL_ACTIVE_MS", "polling.active_ms");
 const POLL_IDLE: Setting = plain("SWITCHBACK_POLL_IDLE_MS", "polling.idle_ms");
+const LEDGER_TABLE: Setting = plain("SWITCHBACK_LEDGER_TABLE", "ledger.table");
 const RELAY_SECRET: Setting = secret("SWITCHBACK_RELAY_SECRET", "relay.secret");
 const BOOTSTRAP_USER: Setting = plain("SWITCHBACK_BOOTSTRAP_USER", "bootstrap.user");
 const BOOTSTRAP_PASSWORD: Setting = secret("SWITCHBACK_BOOTSTRAP_PASSWORD", "bootstrap.password");
@@ -166,6 +177,7 @@ pub const SETTINGS: &[Setting] = &[
     REGIONS,
     POLL_ACTIVE,
     POLL_IDLE,
+    LEDGER_TABLE,
     RELAY_SECRET,
     BOOTSTRAP_USER,
     BOOTSTRAP_PASSWORD,
@@ -416,6 +428,7 @@ impl Config {
             database: database(&mut reader),
             aws: aws(&mut reader),
             polling: polling(&mut reader),
+            ledger: ledger(&mut reader),
             relay: relay(&mut reader),
             bootstrap: bootstrap(&mut reader),
             log: log(&mut reader),
@@ -510,6 +523,20 @@ fn polling(reader: &mut Reader<'_>) -> Polling {
     Polling {
         active: interval(&POLL_ACTIVE, 1000),
         idle: interval(&POLL_IDLE, 30_000),
+    }
+}
+
+fn ledger(reader: &mut Reader<'_>) -> Ledger {
+    let expected =
+        "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores";
+    Ledger {
+        table: reader.parsed(&LEDGER_TABLE, expected, |text| {
+            let sound = (3..=255).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            sound.then(|| text.to_string())
+        }),
     }
 }
 
@@ -666,6 +693,7 @@ mod tests {
     fn all_problems_at_once_and_no_secret_among_them() {
         let given = variables(&[
             ("SWITCHBACK_LISTEN", "3000"),
+            ("SWITCHBACK_LEDGER_TABLE", "my ledger"),
             ("SWITCHBACK_PUBLIC_URL", "switchback.example.com"),
             ("SWITCHBACK_DATABASE_URL", "mysql://root:hunter2@db"),
             ("SWITCHBACK_POLL_ACTIVE_MS", "soon"),
@@ -684,6 +712,7 @@ mod tests {
             "SWITCHBACK_DATABASE_URL (database.url in the file) must be sqlite:PATH or a postgres:// URL",
             "SWITCHBACK_POLL_ACTIVE_MS (polling.active_ms in the file) must be a number of milliseconds from 50 to 3600000, not \"soon\"",
             "SWITCHBACK_POLL_IDLE_MS (polling.idle_ms in the file) must be a number of milliseconds from 50 to 3600000, not \"0\"",
+            "SWITCHBACK_LEDGER_TABLE (ledger.table in the file) must be the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores, not \"my ledger\"",
             "SWITCHBACK_RELAY_SECRET and SWITCHBACK_RELAY_SECRET_FILE are both given; give one",
             "SWITCHBACK_RELAY_SECRET_FILE (relay.secret_file in the file) must be a readable file whose first line is the secret, not \"/nonexistent/secret\": No such file",
             "SWITCHBACK_BOOTSTRAP_PASSWORD is given without SWITCHBACK_BOOTSTRAP_USER",

@@ -27,8 +27,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use switchback_aws::AwsAccount;
+use switchback_aws::AwsLedger;
 use switchback_aws::AwsSettings;
 use switchback_aws_sim::door;
+use switchback_cloud::ledger::Ledger;
 use switchback_control::ControlSettings;
 use switchback_domain::actor::Role;
 use switchback_store::Store;
@@ -36,6 +38,9 @@ use tokio::net::TcpListener;
 
 /// How often the demo's account is read while nothing moves, unless `SWITCHBACK_POLL_IDLE_MS` says otherwise.
 const POLL_IDLE: Duration = Duration::from_secs(1);
+
+/// The ledger's table in the demo's account.
+const LEDGER: &str = "switchback-ledger";
 
 /// The path at which hooks arrive.
 const HOOKS: &str = "/api/v1/hooks/codedeploy";
@@ -128,19 +133,25 @@ pub async fn demo(
     .await
     .context("could not open the demo's database")?;
     let people = people(&store, &data.folder).await?;
-    let cloud = AwsAccount::connect(AwsSettings {
+    let settings = AwsSettings {
         region: Some(account.region.to_string()),
         endpoint_url: Some(aws_endpoint.clone()),
         credentials: Some(("demo".to_string(), "demo".to_string())),
         machine_clock: machine_clock(),
-    })
-    .await;
+    };
+    let ledger = AwsLedger::connect(settings.clone(), LEDGER.to_string()).await;
+    ledger
+        .create()
+        .await
+        .context("could not make the ledger's table in the simulated account")?;
+    let cloud = AwsAccount::connect(settings).await;
     let running = run::start(Start {
         listener,
         public_url: None,
         site,
         store,
         clouds: vec![Arc::new(cloud)],
+        ledger: Some(Arc::new(ledger)),
         polling: ControlSettings {
             poll_active: config.polling.active,
             poll_idle: config.polling.idle,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use switchback_contract::*;
 use switchback_control::Control;
 use switchback_control::HookMessage;
+use switchback_control::LedgerState;
 use switchback_domain::actor::Actor;
 
 /// How the watching of one region goes.
@@ -50,6 +51,11 @@ pub trait Consoles: Send + Sync {
     /// How the watching goes, one entry per region that is watched.
     fn looks(&self) -> Vec<Look>;
 
+    /// How it stands with the ledger; `None` when none is kept.
+    fn ledger(&self) -> Option<LedgerState> {
+        None
+    }
+
     /// Takes a hook whose signature was checked. Each signature is taken once.
     async fn receive_hook(
         &self,
@@ -91,6 +97,10 @@ impl Consoles for Control {
                 }
             })
             .collect()
+    }
+
+    fn ledger(&self) -> Option<LedgerState> {
+        self.ledger_state()
     }
 
     async fn receive_hook(

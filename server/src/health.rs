@@ -116,9 +116,19 @@ pub async fn readiness(deps: &Deps) -> Readiness {
         );
     }
     let ready = reasons.is_empty();
+    let ledger = match deps.consoles.ledger() {
+        None => json!({ "state": "none" }),
+        Some(ledger) => json!({
+            "state": if ledger.is_complete() { "complete" } else { "incomplete" },
+            "complete_at": ledger.complete_at,
+            "due": ledger.due,
+            "code": ledger.trouble.as_deref().and_then(code_of),
+        }),
+    };
     Readiness {
         ready,
         document: json!({
+            "ledger": ledger,
             "ready": ready,
             "reasons": reasons,
             "warnings": warnings,

@@ -7,6 +7,7 @@ pub mod config;
 pub mod csv_list;
 pub mod demo;
 pub mod desk;
+pub mod doctor;
 pub mod events;
 pub mod forms;
 pub mod front;

@@ -18,6 +18,7 @@ use switchback_server::config::LogForm;
 use switchback_server::demo;
 use switchback_server::demo::AwsSimOptions;
 use switchback_server::demo::DemoOptions;
+use switchback_server::doctor;
 use switchback_server::run;
 use switchback_server::telemetry::Telemetry;
 
@@ -47,6 +48,8 @@ enum Command {
     Restore(Restore),
     /// Run only the simulated AWS account
     AwsSim(AwsSim),
+    /// Check configuration, database, AWS permissions, clocks and the ledger
+    Doctor(Doctor),
 }
 
 #[derive(Args)]
@@ -107,6 +110,19 @@ struct Restore {
 }
 
 #[derive(Args)]
+struct Doctor {
+    /// The file with the settings; every setting is also a SWITCHBACK_* variable [default: switchback.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+    /// Make the ledger's table (SWITCHBACK_LEDGER_TABLE) if it does not exist
+    #[arg(long)]
+    create_ledger_table: bool,
+}
+
+#[derive(Args)]
 struct AwsSim {
     /// Where the account listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4566")]
@@ -149,7 +165,8 @@ async fn main() -> ExitCode {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     match run(command_line.command, &variables).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
             eprintln!("switchback: {error:#}");
             ExitCode::from(exit_code(&error))
@@ -157,7 +174,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::Result<()> {
+async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::Result<bool> {
     // Its own settings are checked before anything else; of the others' only how to log.
     let serve = match &command {
         Command::Serve(options) => Some(Config::load(options.config.as_deref(), variables)?),
@@ -178,11 +195,12 @@ async fn run(command: Command, variables: &BTreeMap<String, String>) -> anyhow::
     result
 }
 
+/// Does what was asked. `false` is a result, printed, that says no.
 async fn carry_out(
     command: Command,
     serve: Option<Config>,
     variables: &BTreeMap<String, String>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     match command {
         Command::Demo(options) => {
             let options = DemoOptions {
@@ -194,7 +212,7 @@ async fn carry_out(
                 empty: options.world.empty,
                 ready_file: options.world.ready_file,
             };
-            demo::demo(options, variables).await
+            demo::demo(options, variables).await.map(|()| true)
         }
         Command::Serve(options) => {
             for name in config::unknown_variables(variables) {
@@ -209,13 +227,14 @@ async fn carry_out(
             if options.check {
                 run::check(&config).await?;
                 eprintln!("The settings, the pages, the address and the database are fine.");
-                return Ok(());
+                return Ok(true);
             }
-            run::serve(config).await
+            run::serve(config).await.map(|()| true)
         }
         Command::Backup(options) => {
             let config = options.config.as_deref();
             result(&backup::backup(config, variables, &options.to, options.json).await?)
+                .map(|()| true)
         }
         Command::Restore(options) => {
             let Restore {
@@ -225,7 +244,7 @@ async fn carry_out(
                 json,
             } = options;
             let config = config.as_deref();
-            result(&backup::restore(config, variables, &from, replace, json).await?)
+            result(&backup::restore(config, variables, &from, replace, json).await?).map(|()| true)
         }
         Command::AwsSim(options) => {
             let options = AwsSimOptions {
@@ -237,7 +256,15 @@ async fn carry_out(
                 relay_secret: variables.get("SWITCHBACK_RELAY_SECRET").cloned(),
                 ready_file: options.world.ready_file,
             };
-            demo::aws_sim(options).await
+            demo::aws_sim(options).await.map(|()| true)
+        }
+        Command::Doctor(options) => {
+            let asked = doctor::Asked {
+                config: options.config,
+                json: options.json,
+                create_ledger_table: options.create_ledger_table,
+            };
+            doctor::doctor(&asked, variables).await
         }
     }
 }
@@ -276,6 +303,7 @@ mod tests {
             "switchback serve --check",
             "switchback backup --to copy.db --config switchback.toml --json",
             "switchback restore --from copy.db --replace",
+            "switchback doctor --config switchback.toml --json --create-ledger-table",
             "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --ready-file f",
         ] {
             assert!(

@@ -33,8 +33,10 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 use switchback_aws::AwsAccount;
+use switchback_aws::AwsLedger;
 use switchback_aws::AwsSettings;
 use switchback_cloud::Cloud;
+use switchback_cloud::ledger::Ledger;
 use switchback_control::Control;
 use switchback_control::ControlSettings;
 use switchback_control::supervise::keep_running;
@@ -102,6 +104,8 @@ pub struct Start {
     pub store: Store,
     /// The accounts and regions.
     pub clouds: Vec<Arc<dyn Cloud>>,
+    /// Where what a rollback needs is kept a second time.
+    pub ledger: Option<Arc<dyn Ledger>>,
     /// How often they are read.
     pub polling: ControlSettings,
     /// The secret of hooks.
@@ -144,6 +148,9 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
         machine_clock(),
         random,
     );
+    if let Some(ledger) = start.ledger {
+        control.keep_ledger(ledger);
+    }
     let consoles: ConsolesHandle = Arc::new(control.clone());
     let deps = Deps::new(Wiring {
         consoles: consoles.clone(),
@@ -388,16 +395,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         );
     }
     bootstrap(&store, config.bootstrap).await?;
-    let clouds = clouds(
-        &config.aws.regions,
-        &AwsSettings {
-            region: None,
-            endpoint_url: None,
-            credentials: None,
-            machine_clock: machine_clock(),
-        },
-    )
-    .await;
+    let usual = usual_settings();
+    let clouds = clouds(&config.aws.regions, &usual).await;
+    let ledger = ledger(&config.ledger, &config.aws, &usual).await;
+    if ledger.is_none() {
+        tracing::warn!(
+            "no ledger is kept (SWITCHBACK_LEDGER_TABLE): a rollback needs this database"
+        );
+    }
     if !config.relay.is_configured() {
         tracing::warn!("no relay secret is set (SWITCHBACK_RELAY_SECRET): hooks are refused");
     }
@@ -407,6 +412,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         site,
         store,
         clouds,
+        ledger: ledger.map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>),
         polling: ControlSettings {
             poll_active: config.polling.active,
             poll_idle: config.polling.idle,
@@ -418,6 +424,30 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     eprintln!("Ending. A second signal ends at once.");
     at_once_when_told_again();
     running.shutdown().await
+}
+
+/// Everything as the AWS SDK finds it.
+pub fn usual_settings() -> AwsSettings {
+    AwsSettings {
+        region: None,
+        endpoint_url: None,
+        credentials: None,
+        machine_clock: machine_clock(),
+    }
+}
+
+/// The ledger's table, in the first region that is watched, if one is named.
+pub async fn ledger(
+    ledger: &crate::config::Ledger,
+    aws: &crate::config::Aws,
+    usual: &AwsSettings,
+) -> Option<AwsLedger> {
+    let table = ledger.table.clone()?;
+    let settings = AwsSettings {
+        region: aws.regions.first().cloned().or(usual.region.clone()),
+        ..usual.clone()
+    };
+    Some(AwsLedger::connect(settings, table).await)
 }
 
 /// One adapter for each region; for the region of `usual`, or the SDK's own, when none is named.

@@ -9,7 +9,7 @@ import urllib.parse
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from support import ENDPOINT, REGION, RUN, client, say, sim
+from support import ENDPOINT, REGION, RUN, aws, client, say, sim
 
 
 def application(name):
@@ -108,6 +108,50 @@ class TypedExceptions(unittest.TestCase):
             "sts", region_name=REGION, aws_access_key_id=keys["AccessKeyId"],
             aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["SessionToken"])
         self.assertEqual(other.get_caller_identity()["Account"], "210987654321")
+
+
+class DynamoDb(unittest.TestCase):
+    def test_a_table_by_boto3_and_by_the_cli(self):
+        say("DynamoDB over JSON 1.0")
+        dynamodb = client("dynamodb")
+        table = f"clients-{RUN}"
+        self.addCleanup(sim, "faults", None, "DELETE")
+        made = aws(
+            "dynamodb", "create-table", "--table-name", table, "--billing-mode", "PAY_PER_REQUEST",
+            "--attribute-definitions", "AttributeName=PK,AttributeType=S",
+            "--key-schema", "AttributeName=PK,KeyType=HASH",
+        )["TableDescription"]
+        self.assertIn(f":dynamodb:{REGION}:123456789012:table/{table}", made["TableArn"])
+        dynamodb.get_waiter("table_exists").wait(TableName=table)
+        put = {"TableName": table, "Item": {"PK": {"S": "a"}, "n": {"N": "1"}}, "ConditionExpression": "attribute_not_exists(PK)"}
+        dynamodb.put_item(**put)
+        with self.assertRaises(dynamodb.exceptions.ConditionalCheckFailedException):
+            dynamodb.put_item(**put)
+        found = aws("dynamodb", "get-item", "--table-name", table, "--key", '{"PK":{"S":"a"}}', "--consistent-read")
+        self.assertEqual(found["Item"]["n"], {"N": "1"})
+
+        say("transactions, their reasons, and conflicts on purpose")
+        with self.assertRaises(dynamodb.exceptions.TransactionCanceledException) as refused:
+            dynamodb.transact_write_items(TransactItems=[{"Put": put}])
+        self.assertEqual(refused.exception.response["CancellationReasons"][0]["Code"], "ConditionalCheckFailed")
+        sim("faults", {"service": "dynamodb", "operation": "TransactWriteItems", "fault": "conflict", "times": 1})
+        free = {"TableName": table, "Item": {"PK": {"S": "b"}}}
+        with self.assertRaises(dynamodb.exceptions.TransactionCanceledException) as refused:
+            dynamodb.transact_write_items(TransactItems=[{"Put": free}])
+        self.assertEqual(refused.exception.response["CancellationReasons"][0]["Code"], "TransactionConflict")
+        dynamodb.transact_write_items(TransactItems=[{"Put": free}])
+
+        say("point-in-time recovery; another region has tables of its own")
+        with self.assertRaises(dynamodb.exceptions.TableNotFoundException):
+            dynamodb.describe_continuous_backups(TableName="nothing-of-that-name")
+        wanted = {"PointInTimeRecoveryEnabled": True}
+        dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=wanted)
+        backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+        self.assertEqual(backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"], "ENABLED")
+        self.assertNotIn(table, aws("dynamodb", "list-tables", "--region", "sa-east-1")["TableNames"])
+        _, journal = sim("journal")
+        self.assertFalse([call for call in journal if call["service"] == "dynamodb"])
+        dynamodb.delete_table(TableName=table)
 
 
 class Faults(unittest.TestCase):

@@ -39,6 +39,7 @@ pub enum Json {
     CodeDeploy,
     Ecs,
     CloudWatch,
+    DynamoDb,
 }
 
 impl Json {
@@ -57,6 +58,11 @@ impl Json {
             Json::CloudWatch => (
                 "monitoring",
                 "GraniteServiceVersion20100801",
+                "application/x-amz-json-1.0",
+            ),
+            Json::DynamoDb => (
+                "dynamodb",
+                "DynamoDB_20120810",
                 "application/x-amz-json-1.0",
             ),
         }
@@ -78,6 +84,7 @@ impl Account {
             ("content-type", form),
             ("x-amz-target", target.as_str()),
             ("authorization", authorization.as_str()),
+            ("x-amz-date", "20260101T000000Z"),
         ];
         let answer = wire::send(Method::POST, &self.endpoint, &headers, input.to_string())
             .await

@@ -19,6 +19,7 @@ mod browser;
 mod crashes;
 mod deciding;
 mod foreign_clients;
+mod ledger;
 mod lists;
 mod operating;
 mod recording;

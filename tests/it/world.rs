@@ -248,6 +248,9 @@ pub struct World {
     folder: TempDir,
 }
 
+/// The ledger's table, in the worlds that keep one.
+pub const LEDGER: &str = "switchback-ledger";
+
 impl World {
     /// An empty account and a server that watches it.
     pub async fn start() -> World {
@@ -268,6 +271,47 @@ impl World {
         let mut world = World::on_database(Database::Postgres).await;
         world.start_server().await;
         world
+    }
+
+    /// An empty account with a table that the doctor made, and a server that keeps its ledger there.
+    pub async fn start_with_ledger() -> World {
+        let mut world = World::start_without_server().await;
+        let setting = ("SWITCHBACK_LEDGER_TABLE".to_string(), LEDGER.to_string());
+        world.variables.push(setting);
+        let (code, before) = world.doctor(&[]);
+        assert_eq!(code, Some(1), "{before}");
+        assert_eq!(finding(&before, "ledger: table")["result"], "problem");
+        let (code, after) = world.doctor(&["--create-ledger-table"]);
+        assert_eq!(code, Some(0), "{after}");
+        for check in [
+            "ledger: table",
+            "ledger: deletion protection",
+            "ledger: point-in-time recovery",
+            "aws eu-central-1: codedeploy:ListDeployments",
+            "aws eu-central-1: ecs:DescribeTaskDefinition",
+            "clocks: aws eu-central-1",
+            "relay: secret",
+        ] {
+            assert_eq!(finding(&after, check)["result"], "ok", "{after}");
+        }
+        world.start_server().await;
+        world
+    }
+
+    /// What `switchback doctor` finds with the server's settings, and its exit code.
+    pub fn doctor(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let mut command = self.command(&["doctor", "--json"]);
+        self.settings(&mut command);
+        let output = command.args(arguments).output().expect("the doctor runs");
+        let found = serde_json::from_slice(&output.stdout);
+        let found = found.unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        (output.status.code(), found)
+    }
+
+    /// Gives the next server a database of its own that is empty, as after the loss of a disk.
+    pub fn lose_database(&mut self) {
+        assert!(self.server.is_none(), "the server still uses the database");
+        self.database_url = format!("sqlite:{}", self.file("second.db").display());
     }
 
     /// An empty account, and a server that has yet to be started for the first time.
@@ -340,19 +384,8 @@ impl World {
 
     async fn start_a_server(&self, port: u16, log: &std::path::Path) -> Process {
         let mut command = self.command(&["serve"]);
-        command
-            .env("SWITCHBACK_LISTEN", format!("127.0.0.1:{port}"))
-            .env("SWITCHBACK_POLL_ACTIVE_MS", "200")
-            .env("SWITCHBACK_POLL_IDLE_MS", "300")
-            .env("SWITCHBACK_RELAY_SECRET", RELAY_SECRET)
-            .env("SWITCHBACK_BOOTSTRAP_USER", USER)
-            .env("SWITCHBACK_BOOTSTRAP_PASSWORD", PASSWORD)
-            .env("SWITCHBACK_BOOTSTRAP_TOKEN", TOKEN)
-            .env("AWS_ENDPOINT_URL", &self.account.endpoint)
-            .env("AWS_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", PRODUCT_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", "any")
-            .envs(self.variables.iter().cloned());
+        self.settings(&mut command);
+        command.env("SWITCHBACK_LISTEN", format!("127.0.0.1:{port}"));
         let mut server = Process::start("the server", command, log);
         let api = Api::of_nobody(&format!("http://127.0.0.1:{port}"));
         until("the server is ready", Duration::from_secs(60), async || {
@@ -365,6 +398,22 @@ impl World {
         })
         .await;
         server
+    }
+
+    /// Everything else that a server of this world is told.
+    fn settings(&self, command: &mut std::process::Command) {
+        command
+            .env("SWITCHBACK_POLL_ACTIVE_MS", "200")
+            .env("SWITCHBACK_POLL_IDLE_MS", "300")
+            .env("SWITCHBACK_RELAY_SECRET", RELAY_SECRET)
+            .env("SWITCHBACK_BOOTSTRAP_USER", USER)
+            .env("SWITCHBACK_BOOTSTRAP_PASSWORD", PASSWORD)
+            .env("SWITCHBACK_BOOTSTRAP_TOKEN", TOKEN)
+            .env("AWS_ENDPOINT_URL", &self.account.endpoint)
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", PRODUCT_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .envs(self.variables.iter().cloned());
     }
 
     /// The binary with these arguments, and the server's address and database.
@@ -582,6 +631,13 @@ impl Drop for World {
             panic!("a journey must end with World::finish");
         }
     }
+}
+
+/// The line of the doctor's findings about this.
+pub fn finding<'a>(found: &'a Value, check: &str) -> &'a Value {
+    let checks = found["checks"].as_array();
+    let line = checks.and_then(|checks| checks.iter().find(|line| line["check"] == check));
+    line.unwrap_or_else(|| panic!("no {check} in {found}"))
 }
 
 /// Holds that the server's log tells of no failure of its own.

@@ -140,7 +140,9 @@ fn coverage(coverage: &Coverage, now: Signal<Moment>) -> AnyView {
     let trouble = coverage.trouble.clone().map(|trouble| {
         view! { <span class="state wait">{icon(Shape::Warning)} <span>{format!("Last check: {trouble}")}</span></span> }
     });
-    view! { <p class="coverage quiet">{trouble} <span>{watched}{looked}</span></p> }.into_any()
+    let ledger = format!(" · {}", coverage.ledger);
+    view! { <p class="coverage quiet">{trouble} <span>{watched}{looked}{ledger}</span></p> }
+        .into_any()
 }
 
 /// Open gates by fuse; also the page Approvals.

@@ -501,6 +501,10 @@ pub struct Coverage {
     pub last_look_at: Option<Moment>,
     /// What went wrong at the last look: AWS's call and code.
     pub trouble: Option<String>,
+    /// How it stands with the ledger in DynamoDB, in one sentence; that there is none, too.
+    pub ledger: String,
+    /// Whether the ledger is complete.
+    pub ledger_complete: bool,
 }
 
 /// The page of one service.

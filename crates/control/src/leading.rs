@@ -190,6 +190,15 @@ impl Control {
                 .await;
             });
         }
+        watchers.spawn({
+            let (control, ending) = (control.clone(), ending.clone());
+            async move {
+                supervise::keep_running("keeping the ledger", ending.clone(), || {
+                    control.mirror_until(ending.clone())
+                })
+                .await;
+            }
+        });
         let act = supervise::keep_running("acting", ending.clone(), || {
             control.act_until(ending.clone())
         });

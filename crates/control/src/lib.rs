@@ -5,6 +5,7 @@ mod error;
 mod evidence;
 mod gates;
 mod leading;
+mod ledger;
 mod operations;
 pub mod supervise;
 mod views;
@@ -18,9 +19,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 use switchback_cloud::Cloud;
+use switchback_cloud::ledger::Ledger;
 use switchback_contract::ConsoleHandle;
 use switchback_contract::Refusal;
 use switchback_domain::actor::Actor;
@@ -37,6 +40,7 @@ use tracing::Span;
 
 pub use crate::gates::HookMessage;
 pub use crate::gates::HookReceived;
+pub use crate::ledger::LedgerState;
 
 /// How often AWS is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +89,9 @@ pub(crate) struct Inner {
     unwatched: Mutex<HashSet<(String, String, String)>>,
     /// By region: the account number and how the last look went.
     looked: Mutex<BTreeMap<String, Looked>>,
+    /// Set before the work begins, or never.
+    ledger: OnceLock<Arc<dyn Ledger>>,
+    ledger_state: Mutex<LedgerState>,
 }
 
 impl Control {
@@ -112,6 +119,8 @@ impl Control {
                 in_flight: Mutex::new(HashSet::new()),
                 unwatched: Mutex::new(HashSet::new()),
                 looked: Mutex::new(BTreeMap::new()),
+                ledger: OnceLock::new(),
+                ledger_state: Mutex::new(LedgerState::default()),
             }),
         }
     }

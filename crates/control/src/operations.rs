@@ -138,6 +138,8 @@ impl Control {
                 )
                 .await;
         }
+        // The intent outside of the database too, so that another can see what was about to happen.
+        self.intent_to_ledger(&record).await?;
         record.called_at = Some(cloud.now());
         record.attempts += 1;
         self.moved(&mut record, OperationEvent::Call, None).await?;

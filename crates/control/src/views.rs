@@ -1,5 +1,6 @@
 //! Records as views: what the contract promises, from what the store keeps.
 
+use crate::LedgerState;
 use crate::watch::percent;
 use serde_json::Value;
 use switchback_contract::AlarmView;
@@ -444,4 +445,26 @@ pub(crate) fn seconds_to_full_traffic(record: &DeploymentRecord) -> Option<i64> 
         .iter()
         .find(|stage| stage.name == "AllowTraffic" && stage.status == StageStatus::Succeeded)?;
     Some(shifted.ended_at?.millis_since(record.started_at) / 1000)
+}
+
+/// How it stands with the ledger, for people.
+pub(crate) fn ledger_words(state: Option<&LedgerState>) -> String {
+    let Some(state) = state else {
+        return "No ledger is kept: a rollback needs this database.".to_string();
+    };
+    let table = &state.table;
+    match (&state.trouble, state.complete_at) {
+        (Some(trouble), _) if state.due > 0 => {
+            format!("The ledger {table} lacks {}: {trouble}", state.due)
+        }
+        (Some(trouble), _) => format!("The ledger {table}: {trouble}"),
+        (None, _) if state.due > 0 => {
+            format!(
+                "The ledger {table} is being brought up to date, {} to go.",
+                state.due
+            )
+        }
+        (None, Some(_)) => format!("The ledger {table} is complete."),
+        (None, None) => format!("The ledger {table} was not reached yet."),
+    }
 }

@@ -72,6 +72,20 @@ impl Store {
         Ok(why.map(|why| (count, why)))
     }
 
+    /// The outcome that the ledger has of a deployment; `None` for nothing.
+    pub async fn ledger_outcome_of(
+        &self,
+        deployment: &DeploymentId,
+    ) -> Result<Option<String>, StoreError> {
+        let row: Option<(Option<String>,)> =
+            sqlx::query_as("select ledger_outcome from deployments where id = $1")
+                .bind(deployment.as_str())
+                .fetch_optional(&self.reader)
+                .await
+                .doing("reading what the ledger has of a deployment")?;
+        Ok(row.and_then(|(outcome,)| outcome))
+    }
+
     /// The generation of an operation that the ledger has; 0 for none.
     pub async fn ledger_generation_of(&self, operation: &OperationId) -> Result<i64, StoreError> {
         let row: Option<(i64,)> =

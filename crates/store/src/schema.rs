@@ -17,7 +17,7 @@ use sqlx::migrate::Migrator;
 use std::borrow::Cow;
 
 /// The migrations, embedded.
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// How the description of a migration begins that older versions cannot work with.
 const BREAKING: &str = "breaking ";

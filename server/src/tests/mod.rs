@@ -202,6 +202,8 @@ impl Console for FakeConsole {
     async fn now_page(&self) -> Result<NowPage, Refusal> {
         self.actor()?;
         let coverage = Coverage {
+            ledger: "No ledger is kept: a rollback needs this database.".to_string(),
+            ledger_complete: false,
             services: 0,
             accounts: 1,
             last_look_at: Some(NOW),

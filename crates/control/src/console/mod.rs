@@ -267,7 +267,10 @@ impl Desk {
             .iter()
             .map(|service| service.account.as_str())
             .collect();
+        let ledger = self.control.ledger_state();
         Coverage {
+            ledger: views::ledger_words(ledger.as_ref()),
+            ledger_complete: ledger.is_some_and(|ledger| ledger.is_complete()),
             services: services.len() as i64,
             accounts: accounts.len() as i64,
             last_look_at: looks.iter().filter_map(|(_, at, _)| *at).min(),

@@ -170,17 +170,13 @@ pub(super) fn found(revision: &Revision, at: Moment, sequence: i64) -> LedgerRev
 
 /// How a deployment ended; `None` while it has not.
 pub(super) fn outcome(record: &DeploymentRecord) -> Option<LedgerOutcome> {
-    record
-        .standing
-        .outcome
-        .is_final()
-        .then(|| LedgerOutcome {
-            seen_at: record.observed_at,
-            outcome: record.standing.outcome,
-            cause: record.standing.cause,
-            detail: record.outcome_detail.clone(),
-            ended_at: record.ended_at,
-        })
+    record.standing.outcome.is_final().then(|| LedgerOutcome {
+        seen_at: record.observed_at,
+        outcome: record.standing.outcome,
+        cause: record.standing.cause,
+        detail: record.outcome_detail.clone(),
+        ended_at: record.ended_at,
+    })
 }
 
 /// An intent as it stands.
@@ -273,7 +269,10 @@ mod tests {
                 head.as_of.millis(),
             )
         };
-        assert_eq!(next(&ours(2, Some(1), 10), None), (1, 1, Some(2), Some(1), 10));
+        assert_eq!(
+            next(&ours(2, Some(1), 10), None),
+            (1, 1, Some(2), Some(1), 10)
+        );
         let theirs = head(3, Some(2), 20);
         let stale = next(&ours(2, Some(1), 10), Some(&theirs));
         assert_eq!(stale, (6, 4, Some(3), Some(2), 20));
@@ -288,7 +287,10 @@ mod tests {
 
     #[test]
     fn only_what_both_know_differs() {
-        assert_eq!(head_differences(&ours(2, None, 1), &head(2, Some(1), 1)), [""; 0]);
+        assert_eq!(
+            head_differences(&ours(2, None, 1), &head(2, Some(1), 1)),
+            [""; 0]
+        );
         assert_eq!(
             head_differences(&ours(2, Some(4), 1), &head(3, Some(4), 1)),
             ["serving_revision: web:3 there, web:2 here"]

@@ -48,7 +48,7 @@ const MIRROR_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long the mirror waits after the ledger did not do what was asked, at first and at most.
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How many entries are written before the database is asked again.
 const BATCH: i64 = 25;
@@ -73,6 +73,13 @@ pub struct LedgerState {
     pub trouble: Option<String>,
     /// How many deployments and operations it does not have as they stand.
     pub due: i64,
+}
+
+impl LedgerState {
+    /// Whether it has everything, as far as is known.
+    pub fn is_complete(&self) -> bool {
+        self.complete_at.is_some() && self.due == 0 && self.trouble.is_none()
+    }
 }
 
 /// What is to be written beside the head.
@@ -108,7 +115,11 @@ impl Control {
             let wait = match self.mirror(&*ledger).await {
                 Ok(more) => {
                     wait_after_trouble = SHORTEST_WAIT;
-                    if more { Duration::ZERO } else { MIRROR_INTERVAL }
+                    if more {
+                        Duration::ZERO
+                    } else {
+                        MIRROR_INTERVAL
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -145,7 +156,11 @@ impl Control {
         for operation in &operations {
             note(self.mirror_operation(ledger, operation).await);
         }
-        let deployments = self.inner.store.deployment_list_not_in_ledger(BATCH).await?;
+        let deployments = self
+            .inner
+            .store
+            .deployment_list_not_in_ledger(BATCH)
+            .await?;
         for deployment in &deployments {
             note(self.mirror_deployment(ledger, deployment).await);
         }
@@ -178,8 +193,8 @@ impl Control {
         let refused = self.inner.store.ledger_refused().await?;
         let mut state = lock(&self.inner.ledger_state);
         state.due = due;
-        state.trouble = refused
-            .map(|(count, why)| format!("{count} deployments are not in the ledger. {why}"));
+        state.trouble =
+            refused.map(|(count, why)| format!("{count} deployments are not in the ledger. {why}"));
         if due == 0 {
             state.complete_at = Some(self.clock());
         }
@@ -196,8 +211,8 @@ impl Control {
             loop {
                 match self.mirror_operation(&**ledger, record).await {
                     Err(StepError::Cloud(error)) if error.kind != WhatToDo::Never => {
-                        tokio::time::sleep(CONFLICT_WAIT).await;
                         lock(&self.inner.ledger_state).trouble = Some(error.to_string());
+                        tokio::time::sleep(CONFLICT_WAIT).await;
                     }
                     other => return other,
                 }
@@ -216,7 +231,9 @@ impl Control {
             return Ok(());
         }
         tracing::warn!(operation.id = %record.id, why, "an operation goes on although its intent is not in the ledger");
-        let detail = format!("{why}. The call is made without it; the entry follows when the ledger answers.");
+        let detail = format!(
+            "{why}. The call is made without it; the entry follows when the ledger answers."
+        );
         self.tell(
             record,
             AuditEvent::LedgerMissed {
@@ -235,12 +252,20 @@ impl Control {
         line: String,
     ) -> Result<(), StepError> {
         let now = self.clock();
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         tx.audit_append(&watch::observed(now, event)).await?;
         if let Some(deployment) = &record.deployment_id {
             let data = json!({ "operation": record.id });
-            watch::append(&mut tx, deployment, now, "operation", line, Some("switchback"), data)
-                .await?;
+            watch::append(
+                &mut tx,
+                deployment,
+                now,
+                "operation",
+                line,
+                Some("switchback"),
+                data,
+            )
+            .await?;
         }
         tx.change_append(
             "operation",
@@ -262,7 +287,8 @@ impl Control {
             return Ok(());
         };
         let had = self.inner.store.ledger_generation_of(&record.id).await?;
-        self.append(ledger, &service, &Entry::Operation(record)).await?;
+        self.append(ledger, &service, &Entry::Operation(record))
+            .await?;
         // The call had begun before the ledger knew of it.
         if had == 0 && record.called_at.is_some() {
             self.tell(
@@ -292,7 +318,7 @@ impl Control {
             Err(StepError::Cloud(error)) if error.code == ENTRY_TOO_LARGE => {
                 tracing::error!(deployment.id = %record.id, %error, "a deployment cannot be kept in the ledger");
                 let outcome = record.standing.outcome.word();
-                let mut tx = self.inner.store.begin().await?;
+                let mut tx = self.begin().await?;
                 tx.ledger_has_deployment(&record.id, outcome, Some(&error.message))
                     .await?;
                 tx.commit().await?;
@@ -328,7 +354,7 @@ impl Control {
         service: &Service,
     ) -> Result<LedgerHeadRecord, StepError> {
         let partition = ledger.partition(&entries::service(service)).await?;
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         let head = restore::restore(&mut tx, service, &partition, self.clock(), false).await?;
         tx.commit().await?;
         Ok(head)
@@ -364,9 +390,13 @@ impl Control {
         let mut draft = self.draft(service, entry).await?;
         for _ in 0..TRIES {
             let before = head_of(&known);
-            let active = self.active_operation(service, entry, before.as_ref()).await?;
+            let active = self
+                .active_operation(service, entry, before.as_ref())
+                .await?;
             let recorded = i64::try_from(draft.revisions.len()).unwrap_or_default();
-            let name = [(self.inner.random)(), (self.inner.random)()].map(hex_of).concat();
+            let name = [(self.inner.random)(), (self.inner.random)()]
+                .map(hex_of)
+                .concat();
             let head = entries::next_head(&standing, active, before.as_ref(), recorded, name);
             for (index, revision) in (0_i64..).zip(&mut draft.revisions) {
                 revision.sequence = head.sequence - recorded + index + 1;
@@ -432,7 +462,9 @@ impl Control {
             Entry::Operation(record) => draft.intent = Some(entries::intent(record)),
             Entry::Deployment(record) => {
                 if let Some(found) = self.unrecorded_previous(record).await? {
-                    draft.revisions.push(entries::found(&found, record.started_at, 0));
+                    draft
+                        .revisions
+                        .push(entries::found(&found, record.started_at, 0));
                 }
                 let target = match &record.target_revision {
                     Some(arn) => self.inner.store.revision_fetch(arn).await?,
@@ -476,7 +508,8 @@ impl Control {
             ..DeploymentQuery::default()
         };
         let earlier = self.inner.store.deployment_list(&query).await?;
-        let brought = |earlier: &DeploymentRecord| earlier.target_revision.as_ref() == Some(previous);
+        let brought =
+            |earlier: &DeploymentRecord| earlier.target_revision.as_ref() == Some(previous);
         if earlier.iter().any(brought) {
             return Ok(None);
         }
@@ -490,8 +523,9 @@ impl Control {
         entry: &Entry<'_>,
         before: Option<&LedgerHead>,
     ) -> Result<Option<switchback_domain::ids::OperationId>, StepError> {
-        let ended =
-            |record: &OperationRecord| matches!(record.state, OperationState::Done | OperationState::Failed);
+        let ended = |record: &OperationRecord| {
+            matches!(record.state, OperationState::Done | OperationState::Failed)
+        };
         if let Entry::Operation(record) = entry
             && !ended(record)
         {
@@ -591,7 +625,7 @@ impl Control {
     ) -> Result<(), StepError> {
         tracing::warn!(service.id = %service.id, entry, ?members, kept, "the ledger and the database differ");
         let now = self.clock();
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         tx.audit_append(&watch::observed(
             now,
             AuditEvent::LedgerDiffered {
@@ -613,12 +647,13 @@ impl Control {
         head: Option<LedgerHead>,
         entry: &Entry<'_>,
     ) -> Result<(), StepError> {
-        let mut tx = self.inner.store.begin().await?;
+        let mut tx = self.begin().await?;
         tx.ledger_head_set(&seen(&service.id, head)).await?;
         match entry {
             Entry::Head => {}
             Entry::Operation(record) => {
-                tx.ledger_has_operation(&record.id, record.generation).await?;
+                tx.ledger_has_operation(&record.id, record.generation)
+                    .await?;
             }
             Entry::Deployment(record) => {
                 // What was written first is that it began; its end is the next write.

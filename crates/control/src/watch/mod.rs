@@ -205,8 +205,16 @@ impl Control {
             }
             _ => None,
         };
+        // Its past comes first: what is recorded of it from here on follows from it.
+        let past = match &before {
+            Some(_) => None,
+            None => self.ledger_remembers(&service).await,
+        };
         let mut tx = self.begin().await?;
         let new = tx.service_upsert(&service).await?;
+        if let (true, Some(past)) = (new, &past) {
+            self.restore_new(&mut tx, &service, past, now).await?;
+        }
         if let Some(revision) = &revision {
             tx.revision_upsert(Some(&id), revision).await?;
         }
