@@ -125,8 +125,10 @@ async fn audit_tells(world: &World, event: &str) {
 async fn the_ledger_follows_a_gate_and_a_redeployment() {
     let world = World::start_with_ledger().await;
     let team = world.team("web").await;
-    let revision = team.registers("2", &[]).await;
-    let aws_id = team.deploys(&revision, AT_ONCE, GATE, "release 2").await;
+    // Its AppSpec has no hook, and so the way back to it waits for nobody.
+    let (second, _) = succeeds(&world, &team, "2").await;
+    let revision = team.registers("3", &[]).await;
+    let aws_id = team.deploys(&revision, AT_ONCE, GATE, "release 3").await;
     let gate = world.holds(&aws_id).await;
 
     // At first sight: what it moves to and what served, while it is still held.
@@ -140,7 +142,7 @@ async fn the_ledger_follows_a_gate_and_a_redeployment() {
     })
     .await;
     assert_eq!(of_deployment["revision"], revision);
-    assert_eq!(of_deployment["previous_revision"], team.first_revision);
+    assert_eq!(of_deployment["previous_revision"], second);
     assert_eq!(of_deployment["ended"], Value::Null);
     let text = of_deployment["task_definition"].as_str().expect("a text");
     let registered: Value = serde_json::from_str(text).expect("JSON");
@@ -171,7 +173,7 @@ async fn the_ledger_follows_a_gate_and_a_redeployment() {
         "service": "dynamodb", "operation": "TransactWriteItems", "fault": "slow", "delay_ms": 1800, "times": 1,
     });
     world.account.tell("faults", slow).await;
-    let operation = rolls_back(&world, &team.first_revision, "INC-1").await;
+    let operation = rolls_back(&world, &second, "INC-1").await;
     let key = format!("OP#{operation}");
     let intent = until("the intent stands in the ledger", SOON, async || {
         let items = partition(&world, &team).await;
@@ -189,7 +191,7 @@ async fn the_ledger_follows_a_gate_and_a_redeployment() {
         (&json!("intended"), &json!("INC-1"))
     );
     assert_eq!(world.operation_ends(&operation).await["state"], "done");
-    let items = settled(&world, &team, &team.first_revision).await;
+    let items = settled(&world, &team, &second).await;
     ledger_is(&world, "complete").await;
     let head = starting(&items, "HEAD")[0];
     assert_eq!(head["previous_revision"], revision, "{head}");
@@ -203,9 +205,9 @@ async fn the_ledger_follows_a_gate_and_a_redeployment() {
         numbers.sort_unstable();
         numbers
     };
-    // The revision it began with, the release, the rollback; numbered without a gap.
-    assert_eq!(numbers, [1, 2, 3], "{revisions:?}");
-    assert_eq!(head["seq"], "3");
+    // The revision it began with, the releases, the rollback; numbered without a gap.
+    assert_eq!(numbers, [1, 2, 3, 4], "{revisions:?}");
+    assert_eq!(head["seq"], "4");
     for item in revisions
         .iter()
         .filter(|item| item["deployment"].is_string())
