@@ -101,7 +101,7 @@ impl World {
             let next = self
                 .regions
                 .values()
-                .map(Region::next_due_ms)
+                .filter_map(Region::next_due_ms)
                 .min()
                 .unwrap_or(to_ms);
             self.now_ms = next.clamp(self.now_ms + 1, to_ms);
@@ -167,6 +167,15 @@ impl World {
             }
             None => false,
         }
+    }
+
+    /// Something outside the account breaks for one revision: its tasks answer the share `error_rate`
+    /// (0 to 1) of their requests with a 5xx from now on; `None` ends it. False if no account and
+    /// region has the task definition.
+    pub fn disturb(&mut self, task_definition: &str, error_rate: Option<f64>) -> bool {
+        self.regions
+            .values_mut()
+            .any(|region| region.disturb(task_definition, error_rate))
     }
 
     /// Answers every list in pages of at most `items`, as a test of paging wants. AWS's own sizes are the default.

@@ -13,13 +13,9 @@ use super::cloudwatch::CloudWatch;
 use super::codedeploy::{CodeDeploy, HookBehaviour};
 use super::ecs::Ecs;
 use super::elb::Elb;
-use super::traffic::Traffic;
 use super::{Caller, Effect, sts};
 use crate::error::AwsError;
 use crate::value::Value;
-
-/// Alarms are evaluated on this grid, and no step of time crosses a whole minute, in milliseconds.
-const TICK_MS: i64 = 10_000;
 
 /// Everything of one account in one region.
 pub(crate) struct Region {
@@ -31,7 +27,8 @@ pub(crate) struct Region {
     pub(crate) elb: Elb,
     pub(crate) codedeploy: CodeDeploy,
     pub(crate) cloudwatch: CloudWatch,
-    pub(crate) traffic: Traffic,
+    /// Revisions whose tasks answer this share of their requests with a 5xx, whatever they were made for.
+    pub(crate) disturbed: BTreeMap<String, f64>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) behaviours: BTreeMap<String, HookBehaviour>,
     pub(crate) page_limit: usize,
@@ -52,8 +49,8 @@ impl Region {
             ecs: Ecs::default(),
             elb: Elb::default(),
             codedeploy: CodeDeploy::new(now),
-            cloudwatch: CloudWatch::new(account, region),
-            traffic: Traffic::new(now, hash),
+            cloudwatch: CloudWatch::new(account, region, hash),
+            disturbed: BTreeMap::new(),
             effects: Vec::new(),
             behaviours: BTreeMap::new(),
             page_limit: usize::MAX,
@@ -68,9 +65,9 @@ impl Region {
         )
     }
 
-    /// The next moment at which something happens by itself.
-    pub(crate) fn next_due_ms(&self) -> i64 {
-        let tick = (self.now.div_euclid(TICK_MS) + 1) * TICK_MS;
+    /// The next moment at which something happens by itself, `None` while nothing moves. Alarms have
+    /// moments of their own, but nothing follows from them unless a deployment looks, which is due then.
+    pub(crate) fn next_due_ms(&self) -> Option<i64> {
         [
             self.ecs.next_due_ms(),
             self.elb.next_due_ms(),
@@ -78,30 +75,14 @@ impl Region {
         ]
         .into_iter()
         .flatten()
-        .chain([tick])
         .min()
-        .unwrap_or(tick)
-        .max(self.now + 1)
     }
 
     /// Time becomes `now`, which is never later than [`Region::next_due_ms`] was.
     pub(crate) fn step(&mut self, now: i64) {
-        self.traffic.accrue(now);
+        let due = self.next_due_ms().is_some_and(|at| at <= now);
         self.now = now;
-        if now.rem_euclid(60_000) == 0 {
-            self.publish_metrics(now - 60_000);
-        }
-        if now.rem_euclid(TICK_MS) == 0 {
-            self.cloudwatch.evaluate(now);
-        }
-        let due = [
-            self.ecs.next_due_ms(),
-            self.elb.next_due_ms(),
-            self.codedeploy.next_due_ms(),
-        ]
-        .into_iter()
-        .flatten()
-        .any(|at| at <= now);
+        self.cloudwatch.evaluate(now);
         if due {
             self.settle();
         }
@@ -121,6 +102,19 @@ impl Region {
             }
         }
         self.plan_traffic();
+    }
+
+    /// The tasks of a revision answer this share of their requests with a 5xx from now on; `None` ends it.
+    pub(crate) fn disturb(&mut self, task_definition: &str, error_rate: Option<f64>) -> bool {
+        if self.ecs.task_definition(task_definition).is_none() {
+            return false;
+        }
+        match error_rate {
+            Some(rate) => self.disturbed.insert(task_definition.to_string(), rate),
+            None => self.disturbed.remove(task_definition),
+        };
+        self.plan_traffic();
+        true
     }
 
     /// One operation at the current time.

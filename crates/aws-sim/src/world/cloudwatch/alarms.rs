@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::evaluation::{Criteria, EXTRA_PERIODS, Point, Verdict, long_date, spoken_date};
+use super::evaluation::{
+    Criteria, EXTRA_PERIODS, MissingData, Point, Verdict, long_date, spoken_date,
+};
 use super::math::{Outcome, Points};
-use super::queries::{Queries, Source, Window};
+use super::queries::{Queries, Query, Source, Window};
 use super::rule::Rule;
 use super::store::{MINUTE_MS, MetricKey, Reading, Statistic, stable_hash};
 use super::wire::{as_json, texts_value};
@@ -163,6 +165,8 @@ impl CloudWatch {
                 if self.evaluate_composite(&name, due_ms, None) {
                     self.let_follow(name, due_ms);
                 }
+            } else if due_ms + MINUTE_MS <= now_ms && self.stays_ok(alarm, due_ms, now_ms) {
+                self.due.insert((alarm.next_evaluation(now_ms), name));
             } else {
                 self.due
                     .insert((alarm.next_evaluation(due_ms), name.clone()));
@@ -232,6 +236,55 @@ impl CloudWatch {
         let reason = criteria.reason(&verdict, state);
         let data = self.reason_data(alarm, &verdict, range, now_ms);
         self.take_state(name, state, reason, data, now_ms);
+    }
+
+    /// Whether no evaluation from `from_ms` to `to_ms` can change the alarm's state, whatever is drawn:
+    /// it is OK, and the errors it sums up cannot become so many. Where that cannot be told at once,
+    /// the alarm is simply evaluated.
+    fn stays_ok(&self, alarm: &Alarm, from_ms: i64, to_ms: i64) -> bool {
+        let Watch::Metrics {
+            queries,
+            watched,
+            criteria,
+        } = &alarm.watch
+        else {
+            return false;
+        };
+        let summed: Vec<&Query> = match &queries.list[*watched].source {
+            Source::Metric { .. } => vec![&queries.list[*watched]],
+            Source::Math(expression) if expression.is_sum_of_all_metrics() => {
+                let metrics = queries.list.iter();
+                metrics
+                    .filter(|query| matches!(query.source, Source::Metric { .. }))
+                    .collect()
+            }
+            Source::Math(_) => return false,
+        };
+        let range_ms = self.range(queries, *watched, criteria, from_ms).0;
+        let mut most = 0.0;
+        for query in summed {
+            let Source::Metric {
+                key,
+                statistic: Statistic::Sum,
+                foreign: false,
+                ..
+            } = &query.source
+            else {
+                return false;
+            };
+            if self.store.series.contains_key(key) {
+                return false;
+            }
+            let observed = &self.store.observed;
+            let Some(in_a_minute) = observed.most_in_a_minute(key, range_ms, to_ms) else {
+                return false;
+            };
+            most += in_a_minute * (query.period_s / 60) as f64;
+        }
+        alarm.common.state.value == AlarmState::Ok
+            && criteria.missing == MissingData::NotBreaching
+            && criteria.rises()
+            && !criteria.comparison.is_breached(most, criteria.threshold)
     }
 
     /// The beginning and the end of what an alarm looks at. It ends with the last whole minute.

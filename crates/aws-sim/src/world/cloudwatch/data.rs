@@ -151,7 +151,8 @@ impl CloudWatch {
                     .newest_visible(key, now_ms)
                     .is_some_and(|newest| newest >= recent)
         };
-        let mut found = self.store.series.keys().filter(|key| matches(key));
+        let keys = self.store.keys();
+        let mut found = keys.iter().filter(|key| matches(key));
         let page: Vec<&MetricKey> = found.by_ref().take(METRICS_PER_PAGE).collect();
         let more = found.next().is_some();
         let last = page.last().filter(|_| more);
@@ -342,11 +343,7 @@ impl CloudWatch {
             period_ms,
             as_of_ms: now_ms,
         };
-        let held_unit = self
-            .store
-            .series
-            .get(&key)
-            .map_or("None", |series| series.unit.as_str());
+        let held_unit = self.store.unit(&key).unwrap_or("None");
         let read = |statistic| self.store.read(&key, statistic, unit.as_deref(), reading);
         let values: Vec<(&String, Points, bool)> = statistics
             .iter()
@@ -584,14 +581,11 @@ fn key_at(place: &str) -> Option<MetricKey> {
 
 /// All metrics for the control page.
 pub(super) fn metric_state(store: &Store) -> Value {
-    let one = |(key, series): (&MetricKey, &super::store::Series)| {
-        let (minutes, newest) = Store::extent(series);
+    let one = |key: MetricKey| {
         Value::map()
             .with("Namespace", key.namespace.as_str())
             .with("MetricName", key.name.as_str())
             .with("Dimensions", dimensions_value(&key.dimensions))
-            .with("Minutes", minutes as i64)
-            .with("NewestMinute", newest.map(Value::Time))
     };
-    Value::List(store.series.iter().map(one).collect())
+    Value::List(store.keys().into_iter().map(one).collect())
 }

@@ -143,6 +143,14 @@ impl Criteria {
         }
     }
 
+    /// Whether only large values breach.
+    pub(super) fn rises(&self) -> bool {
+        matches!(
+            self.comparison,
+            Comparison::Greater | Comparison::GreaterOrEqual
+        )
+    }
+
     fn is_breached(&self, point: &Point) -> bool {
         self.comparison.is_breached(point.value, self.threshold)
     }

@@ -361,6 +361,12 @@ pub(super) trait Surroundings {
 }
 
 impl Expression {
+    /// Whether it is `SUM(METRICS())`.
+    pub(super) fn is_sum_of_all_metrics(&self) -> bool {
+        matches!(&self.root, Node::Call(Function::Sum, of)
+            if matches!(of.as_slice(), [Node::Call(Function::Metrics, ids)] if ids.is_empty()))
+    }
+
     /// Reads an expression; the error is a sentence for people.
     pub(super) fn parse(text: &str) -> Result<Expression, String> {
         let mut parser = Parser {

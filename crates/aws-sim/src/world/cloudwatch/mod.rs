@@ -11,6 +11,7 @@ mod alarms;
 mod data;
 mod evaluation;
 mod math;
+pub(crate) mod observed;
 mod operations;
 mod queries;
 mod rule;
@@ -22,6 +23,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::alarms::{Alarm, HistoryItem};
+use self::observed::{Flow, Hosts};
 use self::store::{MetricKey, Store, Withheld};
 pub use self::wire::shape_name;
 use crate::error::AwsError;
@@ -75,11 +77,12 @@ pub struct CloudWatch {
 
 impl CloudWatch {
     /// CloudWatch without metrics and alarms. `account` has twelve digits, `region` is for example `eu-central-1`.
-    pub fn new(account: &str, region: &str) -> CloudWatch {
+    /// Traffic is drawn from `seed`.
+    pub fn new(account: &str, region: &str, seed: u64) -> CloudWatch {
         CloudWatch {
             account: account.to_string(),
             region: region.to_string(),
-            store: Store::new(),
+            store: Store::new(seed),
             alarms: BTreeMap::new(),
             due: BTreeSet::new(),
             history: VecDeque::new(),
@@ -103,8 +106,13 @@ impl CloudWatch {
         self.store.record(&key, minute_start_ms, values);
     }
 
-    /// Evaluates the alarms up to `now_ms`, each at the moments it is due. Call it at least every ten
-    /// simulated seconds, after recording what happened until then.
+    /// From `now_ms` on, requests go so and targets are so.
+    pub(crate) fn plan_traffic(&mut self, now_ms: i64, flows: Vec<Flow>, hosts: Vec<Hosts>) {
+        self.store.observed.plan(now_ms, flows, hosts);
+    }
+
+    /// Evaluates the alarms up to `now_ms`, each at the moments it is due. Call it before anything reads an
+    /// alarm's state, after recording what happened until then.
     pub fn evaluate(&mut self, now_ms: i64) {
         self.evaluate_until(now_ms);
     }

@@ -703,7 +703,7 @@ fn check_series(queries: &Queries, watched: usize) -> Result<(), AwsError> {
         from_start: true,
         as_of_ms: 0,
     };
-    match queries.work_out(&Store::new(), nothing)?.get(watched) {
+    match queries.work_out(&Store::new(0), nothing)?.get(watched) {
         Some(Outcome::Series(_)) => Ok(()),
         _ => Err(invalid(
             "Metrics expression that return multi time series are only allowed for MetricsInsights expression with \

@@ -136,7 +136,7 @@ impl Queries {
             from_start: true,
             as_of_ms: 0,
         };
-        queries.work_out(&Store::new(), nothing)?;
+        queries.work_out(&Store::new(0), nothing)?;
         Ok(queries)
     }
 

@@ -1,6 +1,9 @@
 //! Metrics as they are kept: one weighted distribution for each minute of each metric.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+
+use super::observed::Observed;
 
 /// One minute, in milliseconds.
 pub(super) const MINUTE_MS: i64 = 60_000;
@@ -94,6 +97,11 @@ impl Distribution {
         }
     }
 
+    /// Whether nothing was seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pairs().is_empty()
+    }
+
     /// How many distinct values are held.
     #[cfg(test)]
     pub(super) fn distinct(&self) -> usize {
@@ -161,7 +169,7 @@ impl Statistic {
     }
 
     /// The statistic over several minutes together; `None` where nothing was recorded.
-    fn over(self, minutes: &[&Distribution]) -> Option<f64> {
+    fn over(self, minutes: &[Cow<'_, Distribution>]) -> Option<f64> {
         let pairs = || minutes.iter().flat_map(|minute| minute.pairs().iter());
         let count: f64 = pairs().map(|(_, count)| count).sum();
         if count <= 0.0 {
@@ -249,7 +257,7 @@ pub(super) fn stable_hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
 }
 
 /// Spreads close numbers over the whole range (the last step of MurmurHash3).
-fn mix(mut number: u64) -> u64 {
+pub(super) fn mix(mut number: u64) -> u64 {
     number = (number ^ (number >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     number = (number ^ (number >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     number ^ (number >> 33)
@@ -266,7 +274,6 @@ struct Minute {
 /// One metric with its minutes.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
-    hash: u64,
     pub(super) unit: String,
     /// Ascending by beginning.
     minutes: VecDeque<Minute>,
@@ -297,6 +304,8 @@ pub(super) struct Reading {
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     pub(super) series: BTreeMap<MetricKey, Series>,
+    /// What the load balancers publish is drawn from here when it is read.
+    pub(super) observed: Observed,
     pub(super) withheld: Vec<Withheld>,
     /// A minute of a service appears this long after it ended, at the earliest.
     pub(super) publication_delay_ms: i64,
@@ -305,12 +314,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new() -> Store {
+    pub(super) fn new(seed: u64) -> Store {
         // A load balancer publishes a minute 60 to 90 seconds after it ended: together with the
         // evaluation once a minute this gives the two to three minutes seen on AWS between the
         // first error and the alarm.
         Store {
             series: BTreeMap::new(),
+            observed: Observed::new(seed),
             withheld: Vec::new(),
             publication_delay_ms: 60_000,
             publication_spread_ms: 30_000,
@@ -320,7 +330,6 @@ impl Store {
     fn series_mut(&mut self, key: &MetricKey) -> &mut Series {
         if !self.series.contains_key(key) {
             let series = Series {
-                hash: key.hash(),
                 unit: key.unit_of_service().to_string(),
                 minutes: VecDeque::new(),
             };
@@ -381,20 +390,77 @@ impl Store {
         &mut minutes[index]
     }
 
-    fn visible_at(&self, series: &Series, minute: &Minute) -> i64 {
-        minute.put_at_ms.unwrap_or_else(|| {
+    fn visible_at(&self, hash: u64, start_ms: i64, put_at_ms: Option<i64>) -> i64 {
+        put_at_ms.unwrap_or_else(|| {
             let spread = u64::try_from(self.publication_spread_ms).unwrap_or(0) + 1;
-            let later = mix(series.hash ^ minute.start_ms.cast_unsigned()) % spread;
-            minute.start_ms + MINUTE_MS + self.publication_delay_ms + later.cast_signed()
+            let later = mix(hash ^ start_ms.cast_unsigned()) % spread;
+            start_ms + MINUTE_MS + self.publication_delay_ms + later.cast_signed()
         })
     }
 
-    fn is_visible(&self, key: &MetricKey, series: &Series, minute: &Minute, as_of_ms: i64) -> bool {
-        let withheld = self.withheld.iter().any(|withheld| {
-            withheld.metric == key.name
-                && (withheld.from_ms..withheld.to_ms).contains(&minute.start_ms)
-        });
-        !withheld && self.visible_at(series, minute) <= as_of_ms
+    fn is_withheld(&self, key: &MetricKey, start_ms: i64) -> bool {
+        self.withheld.iter().any(|withheld| {
+            withheld.metric == key.name && (withheld.from_ms..withheld.to_ms).contains(&start_ms)
+        })
+    }
+
+    /// The unit of a metric; `None` if there is no such metric.
+    pub(super) fn unit(&self, key: &MetricKey) -> Option<&str> {
+        match self.series.get(key) {
+            Some(series) => Some(series.unit.as_str()),
+            None => self.observed.knows(key).then(|| key.unit_of_service()),
+        }
+    }
+
+    /// Every metric there is, ascending.
+    pub(super) fn keys(&self) -> Vec<MetricKey> {
+        let mut keys = self.observed.keys();
+        keys.extend(self.series.keys().cloned());
+        keys.into_iter().collect()
+    }
+
+    /// The visible minutes of a metric that begin from `start_ms` (inclusive) to `end_ms` (exclusive).
+    fn visible<'a>(
+        &'a self,
+        key: &'a MetricKey,
+        start_ms: i64,
+        end_ms: i64,
+        as_of_ms: i64,
+    ) -> BTreeMap<i64, Cow<'a, Distribution>> {
+        let mut visible = BTreeMap::new();
+        let hash = key.hash();
+        let mut add = |start_ms: i64, put_at_ms, distribution| {
+            if !self.is_withheld(key, start_ms)
+                && self.visible_at(hash, start_ms, put_at_ms) <= as_of_ms
+            {
+                visible.insert(start_ms, distribution);
+            }
+        };
+        if self.observed.knows(key) {
+            let mut minute_ms = start_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+            // Nothing of a minute that has not ended is visible.
+            while minute_ms < end_ms.min(as_of_ms - MINUTE_MS + 1) {
+                if minute_ms >= start_ms
+                    && let Some(distribution) = self.observed.minute(key, minute_ms)
+                {
+                    add(minute_ms, None, Cow::Owned(distribution));
+                }
+                minute_ms += MINUTE_MS;
+            }
+        }
+        if let Some(series) = self.series.get(key) {
+            let held = &series.minutes;
+            let first = held.partition_point(|minute| minute.start_ms < start_ms);
+            for minute in held
+                .iter()
+                .skip(first)
+                .take_while(|minute| minute.start_ms < end_ms)
+            {
+                let distribution = Cow::Borrowed(&minute.distribution);
+                add(minute.start_ms, minute.put_at_ms, distribution);
+            }
+        }
+        visible
     }
 
     /// One statistic for each period that has data, by the beginning of the period.
@@ -407,35 +473,34 @@ impl Store {
         reading: Reading,
     ) -> BTreeMap<i64, f64> {
         let mut answer = BTreeMap::new();
-        let Some(series) = self.series.get(key) else {
+        let Some(held_unit) = self.unit(key) else {
             return answer;
         };
-        if unit.is_some_and(|unit| unit != series.unit) || reading.start_ms >= reading.end_ms {
+        if unit.is_some_and(|unit| unit != held_unit) || reading.start_ms >= reading.end_ms {
             return answer;
         }
+        let kept_from = self.observed.kept_from(reading.period_ms, reading.as_of_ms);
+        let from_ms = if self.series.contains_key(key) {
+            reading.start_ms
+        } else {
+            reading.start_ms.max(kept_from)
+        };
         let mut period = i64::MIN;
-        let mut minutes: Vec<&Distribution> = Vec::new();
-        let mut close = |period: i64, minutes: &mut Vec<&Distribution>| {
+        let mut minutes: Vec<Cow<'_, Distribution>> = Vec::new();
+        let mut close = |period: i64, minutes: &mut Vec<Cow<'_, Distribution>>| {
             if let Some(value) = statistic.over(minutes).filter(|value| value.is_finite()) {
                 answer.insert(period, value);
             }
             minutes.clear();
         };
-        let first = series
-            .minutes
-            .partition_point(|minute| minute.start_ms < reading.start_ms);
-        let wanted = series.minutes.iter().skip(first);
-        for minute in wanted.take_while(|minute| minute.start_ms < reading.end_ms) {
-            if !self.is_visible(key, series, minute, reading.as_of_ms) {
-                continue;
-            }
-            let passed = (minute.start_ms - reading.start_ms).div_euclid(reading.period_ms);
+        for (minute_ms, seen) in self.visible(key, from_ms, reading.end_ms, reading.as_of_ms) {
+            let passed = (minute_ms - reading.start_ms).div_euclid(reading.period_ms);
             let of_this = reading.start_ms + passed * reading.period_ms;
             if of_this != period {
                 close(period, &mut minutes);
                 period = of_this;
             }
-            minutes.push(&minute.distribution);
+            minutes.push(seen);
         }
         close(period, &mut minutes);
         answer
@@ -443,13 +508,25 @@ impl Store {
 
     /// The beginning of the newest visible minute of a metric.
     pub(super) fn newest_visible(&self, key: &MetricKey, as_of_ms: i64) -> Option<i64> {
-        let series = self.series.get(key)?;
-        series
-            .minutes
-            .iter()
-            .rev()
-            .find(|minute| self.is_visible(key, series, minute, as_of_ms))
-            .map(|minute| minute.start_ms)
+        let hash = key.hash();
+        let visible = |start_ms: i64, put_at_ms| {
+            !self.is_withheld(key, start_ms)
+                && self.visible_at(hash, start_ms, put_at_ms) <= as_of_ms
+        };
+        let held = self.series.get(key).and_then(|series| {
+            let mut minutes = series.minutes.iter().rev();
+            minutes
+                .find(|minute| visible(minute.start_ms, minute.put_at_ms))
+                .map(|minute| minute.start_ms)
+        });
+        let mut before_ms = as_of_ms;
+        let observed = loop {
+            match self.observed.newest(key, before_ms, as_of_ms) {
+                Some(minute_ms) if !visible(minute_ms, None) => before_ms = minute_ms,
+                found => break found,
+            }
+        };
+        held.max(observed)
     }
 
     /// Forgets minutes older than [`RETENTION_MS`], and metrics that have none left.
@@ -465,6 +542,7 @@ impl Store {
     }
 
     /// How many minutes a metric holds, and the newest of them.
+    #[cfg(test)]
     pub(super) fn extent(series: &Series) -> (usize, Option<i64>) {
         (
             series.minutes.len(),
@@ -510,7 +588,7 @@ mod tests {
 
     #[test]
     fn a_minute_of_a_service_appears_sixty_to_ninety_seconds_after_its_end() {
-        let mut store = Store::new();
+        let mut store = Store::new(1);
         store.record(&key(), START, &[(0.2, 10.0)]);
         let seen = |as_of| {
             !store
@@ -526,7 +604,7 @@ mod tests {
 
     #[test]
     fn withheld_minutes_are_a_gap_and_nothing_else_is() {
-        let mut store = Store::new();
+        let mut store = Store::new(1);
         for minute in 0..5 {
             store.record(&key(), START + minute * MINUTE_MS, &[(1.0, 1.0)]);
         }
@@ -542,7 +620,7 @@ mod tests {
 
     #[test]
     fn a_minute_without_values_is_no_data_point() {
-        let mut store = Store::new();
+        let mut store = Store::new(1);
         store.record(&key(), START, &[(f64::NAN, 1.0), (1.0, 0.0)]);
         store.record(&key(), START, &[]);
         assert!(store.series.is_empty());
@@ -550,7 +628,7 @@ mod tests {
 
     #[test]
     fn minutes_are_forgotten_after_fifteen_days() {
-        let mut store = Store::new();
+        let mut store = Store::new(1);
         store.record(&key(), START, &[(1.0, 1.0)]);
         store.record(&key(), START + MINUTE_MS, &[(1.0, 1.0)]);
         store.prune(START + RETENTION_MS + 1);
@@ -566,7 +644,7 @@ mod tests {
     fn a_statistic_set_has_every_statistic_but_percentiles() {
         let mut put = Distribution::default();
         put.add_statistic_set(10.0, 55.0, 1.0, 10.0);
-        let mut store = Store::new();
+        let mut store = Store::new(1);
         store.put(&key(), START, START, "Count", &put);
         let read = |name: &str| {
             let statistic = Statistic::parse(name).expect("a statistic");
@@ -590,7 +668,7 @@ mod tests {
             tenths in 0u32..=1000,
             minutes in 1i64..4,
         ) {
-            let mut store = Store::new();
+            let mut store = Store::new(1);
             let mut written_out: Vec<f64> = Vec::new();
             for (index, (value, count)) in values.iter().enumerate() {
                 let value = f64::from(*value) / 8.0;
@@ -611,7 +689,7 @@ mod tests {
         fn merging_keeps_extremes_sum_and_count(
             values in prop::collection::vec((0.0f64..1e4, 1u32..50), 1..300),
         ) {
-            let mut store = Store::new();
+            let mut store = Store::new(1);
             let pairs: Vec<(f64, f64)> =
                 values.iter().map(|(value, count)| (*value, f64::from(*count))).collect();
             store.record(&key(), START, &pairs);

@@ -251,15 +251,4 @@ impl Region {
         }
         Ok(structure! { "TargetHealthDescriptions": found })
     }
-
-    /// How many targets of a target group are healthy.
-    pub(crate) fn healthy_targets(&self, target_group: &str) -> usize {
-        self.elb.target_groups.get(target_group).map_or(0, |group| {
-            group
-                .targets
-                .iter()
-                .filter(|target| target.health == Health::Healthy)
-                .count()
-        })
-    }
 }

@@ -21,7 +21,7 @@ fn caller() -> Caller {
 }
 
 fn cloudwatch() -> CloudWatch {
-    CloudWatch::new("123456789012", "eu-central-1")
+    CloudWatch::new("123456789012", "eu-central-1", 1)
 }
 
 /// Writes a request the way JSON or CBOR would decode it.
