@@ -21,6 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         relay_url: None,
         relay_secret: std::env::var("SWITCHBACK_RELAY_SECRET").ok(),
         start_ms: i64::try_from(now.duration_since(UNIX_EPOCH)?.as_millis())?,
+        progress: |progress| eprintln!("day {} of {}", progress.day, progress.days),
     };
     let mut ready_file = None;
     let mut arguments = std::env::args().skip(1);

@@ -31,6 +31,7 @@ async fn real_clients_work_unmodified() {
         relay_url: None,
         relay_secret: None,
         start_ms: i64::try_from(now.as_millis()).expect("milliseconds"),
+        progress: |_| {},
     })
     .await
     .expect("a simulation");

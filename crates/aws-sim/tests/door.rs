@@ -30,6 +30,7 @@ fn options() -> Options {
         relay_url: None,
         relay_secret: None,
         start_ms: START_MS,
+        progress: |_| {},
     }
 }
 

@@ -74,6 +74,7 @@ async fn simulation(relay_url: Option<String>) -> Running {
         relay_url,
         relay_secret: Some(SECRET.to_string()),
         start_ms: START_MS,
+        progress: |_| {},
     })
     .await
     .expect("a simulation")

@@ -28,6 +28,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/_sim/clock", get(show_clock).post(set_clock))
         .route("/_sim/hooks", post(set_hook))
         .route("/_sim/pages", post(set_pages))
+        .route("/_sim/disturbances", post(disturb))
         .route(
             "/_sim/faults",
             get(list_faults).post(add_faults).delete(remove_faults),
@@ -56,7 +57,7 @@ fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
 async fn overview() -> Response {
     answer(
         StatusCode::OK,
-        &json!({ "paths": ["/_sim/state", "/_sim/journal", "/_sim/clock", "/_sim/hooks", "/_sim/pages", "/_sim/faults"] }),
+        &json!({ "paths": ["/_sim/state", "/_sim/journal", "/_sim/clock", "/_sim/hooks", "/_sim/pages", "/_sim/disturbances", "/_sim/faults"] }),
     )
 }
 
@@ -128,6 +129,20 @@ impl Shared {
         Ok(())
     }
 
+    /// The tasks of a revision answer this share of their requests with a 5xx from now on; `None` ends it.
+    pub fn disturb(&self, task_definition: &str, error_rate: Option<f64>) -> Result<(), String> {
+        if let Some(rate) = error_rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
+            return Err(format!("error_rate must be from 0 to 1, not {rate}"));
+        }
+        let mut simulation = self.lock();
+        simulation.catch_up(Instant::now());
+        if simulation.world.disturb(task_definition, error_rate) {
+            Ok(())
+        } else {
+            Err(format!("there is no task definition {task_definition}"))
+        }
+    }
+
     /// Lets so many simulated seconds pass each second; 0 holds time still.
     pub fn set_speed(&self, speed: f64) -> Result<(), String> {
         if !speed.is_finite() || !(0.0..=FASTEST).contains(&speed) {
@@ -168,6 +183,28 @@ async fn set_hook(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
             "there is no behaviour {:?}: use succeed, fail, silent, succeed-after-N (simulated seconds) or relay",
             hook.behaves
         ))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Disturbance {
+    task_definition: String,
+    error_rate: Option<f64>,
+}
+
+async fn disturb(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    const EXAMPLE: &str = r#"{"task_definition": ARN, "error_rate": 0.3} or null to end it"#;
+    let asked: Disturbance = match read(&body, EXAMPLE) {
+        Ok(asked) => asked,
+        Err(message) => return refused(message),
+    };
+    match shared.disturb(&asked.task_definition, asked.error_rate) {
+        Ok(()) => answer(
+            StatusCode::OK,
+            &json!({ "task_definition": asked.task_definition, "error_rate": asked.error_rate }),
+        ),
+        Err(message) => refused(message),
     }
 }
 

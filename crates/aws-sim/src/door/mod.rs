@@ -40,6 +40,7 @@ use crate::door::simulation::{Call, JournalEntry, REGION, Simulation, is_read_on
 use crate::door::wire::Credential;
 use crate::error::AwsError;
 use crate::story;
+use crate::story::{Progress, Started};
 
 /// The largest body that is read. AWS's own limits for these services are far below it.
 const LARGEST_BODY: usize = 8 * 1024 * 1024;
@@ -64,6 +65,8 @@ pub struct Options {
     pub relay_secret: Option<String>,
     /// The simulated time to start at, in milliseconds since 1970 UTC: the machine's time.
     pub start_ms: i64,
+    /// Told how far the account has come with its past, once for each day.
+    pub progress: fn(Progress),
 }
 
 /// Why a simulation does not run.
@@ -87,6 +90,9 @@ pub enum ServeError {
     /// The pretend teams were refused something while the account was filled.
     #[error("the story could not be told")]
     Story(#[from] story::StoryError),
+    /// Whatever runs the simulation ended while the account was filled.
+    #[error("the story was interrupted")]
+    Interrupted,
 }
 
 /// What connections, the tick and the relay share.
@@ -161,6 +167,34 @@ impl Running {
         Ok(())
     }
 
+    /// The simulated time and how many simulated seconds pass each second.
+    pub fn clock(&self) -> (i64, f64) {
+        let mut simulation = self.shared.lock();
+        let now_ms = simulation.catch_up(Instant::now());
+        (now_ms, simulation.clock.speed())
+    }
+
+    /// Something outside the account breaks for one revision: its tasks answer the share `error_rate`
+    /// (0 to 1) of their requests with a 5xx from now on; `None` ends it. Says what is wrong with it.
+    pub fn disturb(&self, task_definition: &str, error_rate: Option<f64>) -> Result<(), String> {
+        self.shared.disturb(task_definition, error_rate)
+    }
+
+    /// Lets a pretend team that releases through a gate start its next release now, or says why none can.
+    pub fn start_canary(&self) -> Result<Started, String> {
+        let mut simulation = self.shared.lock();
+        simulation.catch_up(Instant::now());
+        simulation.start_canary()
+    }
+
+    /// How long it is, in simulated time, until a pretend team that releases through a gate starts its next
+    /// release by itself; `None` while all of them have something under way, or there are none.
+    pub fn next_canary(&self) -> Option<Duration> {
+        let mut simulation = self.shared.lock();
+        simulation.catch_up(Instant::now());
+        simulation.next_canary()
+    }
+
     /// Gives a hook function one of the named behaviours; false if there is no such behaviour.
     pub fn set_hook_behaviour(&self, function: &str, behaves: &str) -> bool {
         let mut simulation = self.shared.lock();
@@ -213,7 +247,6 @@ impl Running {
 
 /// Starts a simulation. It answers from the moment this returns.
 pub async fn serve(options: Options) -> Result<Running, ServeError> {
-    let since = Instant::now();
     if !options.speed.is_finite() || !(0.0..=FASTEST).contains(&options.speed) {
         return Err(ServeError::Speed(options.speed));
     }
@@ -236,9 +269,15 @@ pub async fn serve(options: Options) -> Result<Running, ServeError> {
     let mut simulation = if options.empty {
         Simulation::new(options.seed, options.start_ms, effects)
     } else {
-        story::begin(options.seed, options.start_ms, effects)?
+        // A month takes seconds, in which others may want this thread.
+        let (seed, start_ms, mut progress) = (options.seed, options.start_ms, options.progress);
+        let told = tokio::task::spawn_blocking(move || {
+            story::begin(seed, start_ms, effects, &mut progress)
+        });
+        told.await.map_err(|_| ServeError::Interrupted)??
     };
-    simulation.start(options.start_ms, since, options.speed);
+    // The past was lived through before the clock begins to run.
+    simulation.start(options.start_ms, Instant::now(), options.speed);
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         simulation: Mutex::new(simulation),

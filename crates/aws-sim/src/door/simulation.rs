@@ -2,7 +2,7 @@
 //! faults, the ids of requests, and the pretend teams of the story.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::door::faults::{FaultKind, Faults};
 use crate::door::json::{self, TimeForm};
 use crate::door::wire::Credential;
 use crate::error::AwsError;
-use crate::story::Story;
+use crate::story::{Started, Story};
 use crate::value::Value;
 use crate::world::{Caller, Effect, World};
 
@@ -100,6 +100,25 @@ impl Simulation {
     /// Lets the pretend teams work from now on.
     pub fn tell(&mut self, story: Story) {
         self.story = Some(story);
+    }
+
+    /// Lets a pretend team that releases through a gate start its next release now, or says why none can.
+    pub fn start_canary(&mut self) -> Result<Started, String> {
+        let Some(mut story) = self.story.take() else {
+            return Err("this account has no teams: it was started empty".to_string());
+        };
+        let started = story.start_canary(self);
+        self.story = Some(story);
+        started
+    }
+
+    /// How long it is until a pretend team that releases through a gate starts its next release by
+    /// itself; `None` while all of them have something under way, or there are none.
+    pub fn next_canary(&mut self) -> Option<Duration> {
+        let mut story = self.story.take()?;
+        let next = story.next_canary(self);
+        self.story = Some(story);
+        next
     }
 
     /// Lets the clock run: it shows `start_ms` at the instant `since`.
