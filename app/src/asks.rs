@@ -19,6 +19,7 @@ use switchback_contract::DeploymentPage;
 use switchback_contract::DeploymentView;
 use switchback_contract::DiffPage;
 use switchback_contract::GateView;
+use switchback_contract::GuideView;
 use switchback_contract::Me;
 use switchback_contract::NowPage;
 use switchback_contract::Page;
@@ -41,6 +42,14 @@ pub async fn open_gate_count() -> Result<usize, AppError> {
         .gates(true)
         .await?
         .len())
+}
+
+/// What stands beside the pages to be tried out, where there is a demo.
+#[server(name = AskGuide, prefix = "/ask", endpoint = "guide", input = GetUrl)]
+pub async fn guide() -> Result<Option<GuideView>, AppError> {
+    Ok(expect_context::<switchback_contract::GuideHandle>()
+        .guide()
+        .await?)
 }
 
 /// The page Now.

@@ -186,20 +186,23 @@ impl Theme {
 
     /// What the cookie says; anything else is the device's choice.
     pub fn of_cookies(headers: &HeaderMap) -> Theme {
-        let cookies = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        let chosen = cookies
-            .flat_map(|cookies| cookies.split(';'))
-            .filter_map(|cookie| cookie.trim().split_once('='))
-            .find_map(|(name, value)| (name == THEME_COOKIE).then_some(value));
-        match chosen {
+        match cookie(headers, THEME_COOKIE) {
             Some("light") => Theme::Light,
             Some("dark") => Theme::Dark,
             _ => Theme::System,
         }
     }
+}
+
+/// The first cookie of this name that the browser sent.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
 /// POST /theme
@@ -225,14 +228,14 @@ pub async fn theme(
 }
 
 /// Where the form is: as it says, as the browser says, or where such a form usually is.
-fn page(to: &str, headers: &HeaderMap, usual: impl FnOnce() -> String) -> String {
+pub(crate) fn page(to: &str, headers: &HeaderMap, usual: impl FnOnce() -> String) -> String {
     local_path(to)
         .map(str::to_string)
         .or_else(|| referring_path(headers))
         .unwrap_or_else(usual)
 }
 
-fn refused(problem: Problem, page: &str, caller: &Caller) -> Response {
+pub(crate) fn refused(problem: Problem, page: &str, caller: &Caller) -> Response {
     if problem.status == StatusCode::UNAUTHORIZED {
         return see_other(&with_parameters("/sign-in", &[("to", page)]));
     }
@@ -248,7 +251,7 @@ fn refused(problem: Problem, page: &str, caller: &Caller) -> Response {
     }
 }
 
-fn see_other(path: &str) -> Response {
+pub(crate) fn see_other(path: &str) -> Response {
     Redirect::to(path).into_response()
 }
 

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod events;
 pub mod forms;
 pub mod front;
+pub mod guide;
 pub mod health;
 pub mod hooks;
 pub mod idempotency;
@@ -32,6 +33,7 @@ mod tests;
 use crate::attempts::Attempts;
 use crate::desk::ConsolesHandle;
 use crate::events::Feed;
+use crate::guide::Offers;
 use crate::health::Metrics;
 use crate::idempotency::InFlight;
 use crate::problem::Problem;
@@ -98,6 +100,8 @@ pub struct Inner {
     pub in_flight: InFlight,
     /// The event stream.
     pub feed: Feed,
+    /// What a demo offers to try.
+    pub guide: Option<Arc<dyn Offers>>,
     /// Cancelled when the server ends.
     pub stop: CancellationToken,
     clock: MomentSource,
@@ -119,6 +123,8 @@ pub struct Wiring {
     pub watches: bool,
     /// How old a look may be before its watcher is taken to stand still.
     pub look_limit: Duration,
+    /// What a demo offers to try; its routes exist only with it.
+    pub guide: Option<Arc<dyn Offers>>,
     /// The machine's clock.
     pub clock: MomentSource,
     /// Cancelled when the server ends.
@@ -145,6 +151,7 @@ impl Deps {
                 hashing: people::hashing_permits(),
                 in_flight: InFlight::default(),
                 feed: Feed::default(),
+                guide: wiring.guide,
                 stop: wiring.stop,
                 clock: wiring.clock,
             }),
@@ -186,8 +193,12 @@ impl FromRef<Deps> for LeptosOptions {
 pub fn router(deps: Deps) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
-        if let Serves::Handler(handler) = route.serves {
-            router = router.route(route.path, handler());
+        match route.serves {
+            Serves::Handler(handler) => router = router.route(route.path, handler()),
+            Serves::Demo(handler) if deps.guide.is_some() => {
+                router = router.route(route.path, handler());
+            }
+            Serves::Demo(_) | Serves::Page | Serves::Asks => {}
         }
     }
     pages::mount(router, &deps)

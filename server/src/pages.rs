@@ -4,6 +4,7 @@ use crate::Deps;
 use crate::desk::Desk;
 use crate::forms::Theme;
 use crate::front::Caller;
+use crate::guide::GuideDesk;
 use crate::problem::Problem;
 use crate::site::Site;
 use axum::Router;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 use switchback_app::App;
 use switchback_contract::ConsoleHandle;
+use switchback_contract::GuideHandle;
 
 /// The name of the pages' code: `pkg/switchback.js`, `pkg/switchback_bg.wasm`, `pkg/switchback.css`.
 const OUTPUT_NAME: &str = "switchback";
@@ -62,9 +64,15 @@ pub fn mount(router: Router<Deps>, deps: &Deps) -> Router<Deps> {
 
 /// Gives the page the one console it may use: the reader's.
 fn provide_console(deps: &Deps) {
-    let caller = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Caller>().cloned());
+    let parts = use_context::<Parts>();
+    let caller = parts
+        .as_ref()
+        .and_then(|parts| parts.extensions.get::<Caller>().cloned());
     let console = deps.consoles.for_actor(caller.unwrap_or_default().actor);
     let response = expect_context::<ResponseOptions>();
+    let headers = parts.as_ref().map(|parts| &parts.headers);
+    let guide = GuideDesk::new(deps.clone(), console.clone(), headers);
+    provide_context::<GuideHandle>(Arc::new(guide));
     provide_context::<ConsoleHandle>(Arc::new(Desk { console, response }));
 }
 

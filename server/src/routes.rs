@@ -8,6 +8,7 @@ use crate::Deps;
 use crate::api;
 use crate::events;
 use crate::forms;
+use crate::guide;
 use crate::health;
 use crate::hooks;
 use crate::session;
@@ -33,6 +34,8 @@ pub enum Who {
 pub enum Serves {
     /// A handler of this crate.
     Handler(fn() -> MethodRouter<Deps>),
+    /// A handler that exists only where a demo runs.
+    Demo(fn() -> MethodRouter<Deps>),
     /// A page of `switchback-app`.
     Page,
     /// The server functions of `switchback-app`.
@@ -70,6 +73,15 @@ const fn signed_in(
         path,
         who: Who::SignedIn,
         serves: Serves::Handler(handler),
+    }
+}
+
+const fn demo(path: &'static str, handler: fn() -> MethodRouter<Deps>) -> Route {
+    Route {
+        method: Method::POST,
+        path,
+        who: Who::SignedIn,
+        serves: Serves::Demo(handler),
     }
 }
 
@@ -129,6 +141,12 @@ pub const ROUTES: &[Route] = &[
     signed_in(Method::POST, "/services/{id}/rollbacks", || {
         post(forms::roll_back)
     }),
+    // The demo's own forms, which do not exist elsewhere.
+    demo("/demo/guide", || post(guide::show)),
+    demo("/demo/speed", || post(guide::speed)),
+    demo("/demo/canary", || post(guide::start_canary)),
+    demo("/demo/break", || post(guide::break_canary)),
+    demo("/demo/plug", || post(guide::pull_the_plug)),
     // The API.
     signed_in(Method::GET, "/api/v1/me", || get(api::me)),
     signed_in(Method::GET, "/api/v1/services", || get(api::services)),
@@ -185,7 +203,7 @@ pub fn who(method: &Method, path: &str) -> Who {
 fn is_path(route: &Route, path: &str) -> bool {
     match route.serves {
         Serves::Asks => path.starts_with("/ask/"),
-        Serves::Handler(_) | Serves::Page => route.path == path,
+        Serves::Handler(_) | Serves::Demo(_) | Serves::Page => route.path == path,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::MomentSource;
 use crate::Wiring;
 use crate::config::Config;
 use crate::desk::ConsolesHandle;
+use crate::guide::Offers;
 use crate::health;
 use crate::people;
 use crate::people::NewToken;
@@ -110,6 +111,8 @@ pub struct Start {
     pub polling: ControlSettings,
     /// The secret of hooks.
     pub relay_secret: Option<SecretString>,
+    /// What a demo offers to try.
+    pub guide: Option<Arc<dyn Offers>>,
 }
 
 /// A server that runs.
@@ -160,6 +163,7 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
         public_url: start.public_url,
         watches,
         look_limit: SHORTEST_LOOK_LIMIT.max(start.polling.poll_idle * 3),
+        guide: start.guide,
         clock: machine_clock(),
         stop: stop.clone(),
     });
@@ -418,6 +422,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             poll_idle: config.polling.idle,
         },
         relay_secret: config.relay.secret,
+        guide: None,
     })?;
     eprintln!("Switchback answers at {}", running.url);
     until_told().await?;

@@ -55,6 +55,7 @@ pub enum SiteError {
     },
 }
 
+#[derive(Clone)]
 struct File {
     bytes: Bytes,
     brotli: Option<Bytes>,
@@ -63,6 +64,7 @@ struct File {
 }
 
 /// All files by their path, without a leading slash.
+#[derive(Clone)]
 pub struct Site {
     files: BTreeMap<String, File>,
     digest: String,

@@ -66,16 +66,17 @@ where
     let answers = OnceResource::new(async move {
         let me = asks::me().await;
         let open_gates = asks::open_gate_count().await;
+        let guide = asks::guide().await;
         let answer = ask.await;
-        (me, open_gates, answer)
+        (me, open_gates, guide, answer)
     });
     view! {
         <Suspense fallback=|| ()>
             {Suspend::new(async move {
-                let (me, open_gates, answer) = answers.await;
+                let (me, open_gates, guide, answer) = answers.await;
                 let shown = answer.map_or_else(|error| failed(&error), |answer| show(answer, notice));
                 let content = match me {
-                    Ok(me) => frame(section, path, shown.now, Surroundings { me, open_gates: open_gates.unwrap_or(0) }, shown.content),
+                    Ok(me) => frame(section, path, shown.now, Surroundings { me, open_gates: open_gates.unwrap_or(0), guide: guide.ok().flatten() }, shown.content),
                     Err(error) => sign_in::outside(&error, &path),
                 };
                 view! { <Title text=format!("{} · Switchback", shown.title)/> {content} }

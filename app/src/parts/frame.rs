@@ -6,8 +6,10 @@ use crate::desk::LiveDesk;
 use crate::keys::KeyList;
 use crate::keys::LIST_ID;
 use crate::live::ApprovalsCount;
+use crate::parts::guide::GuideLive;
 use crate::parts::icon::mark;
 use leptos::prelude::*;
+use switchback_contract::GuideView;
 use switchback_contract::Me;
 use switchback_contract::Moment;
 
@@ -43,6 +45,8 @@ pub struct Surroundings {
     pub me: Me,
     /// How many gates are open.
     pub open_gates: usize,
+    /// What there is to try out, in a demo.
+    pub guide: Option<GuideView>,
 }
 
 /// A whole page.
@@ -55,7 +59,20 @@ pub fn frame(
     surroundings: Surroundings,
     content: AnyView,
 ) -> AnyView {
-    let Surroundings { me, open_gates } = surroundings;
+    let Surroundings {
+        me,
+        open_gates,
+        guide,
+    } = surroundings;
+    // It lies open on Now unless it was put away, and is folded into the top bar everywhere else.
+    let is_open = section == Section::Now && guide.as_ref().is_some_and(|guide| !guide.hidden);
+    let (on_page, in_bar) = if is_open {
+        (guide, None)
+    } else {
+        (None, guide)
+    };
+    let guide_path = path.clone();
+    let bar_path = path.clone();
     let initials: String = me
         .name
         .split(['.', ' ', '-', '_', ':'])
@@ -79,6 +96,12 @@ pub fn frame(
                     <input id="find" name="q" type="search" placeholder="Service, revision, deployment…" autocomplete="off"/>
                     <kbd aria-hidden="true">"/"</kbd>
                 </form>
+                {in_bar.map(|guide| view! {
+                    <details class="menu guide-menu">
+                        <summary>"Try this"</summary>
+                        <aside class="menu-panel guide" aria-label="Try this"><GuideLive initial=guide path=bar_path/></aside>
+                    </details>
+                })}
                 <ConnectionState/>
                 <button type="button" class="keys-button" popovertarget=LIST_ID aria-label="Keys" title="Keys (?)"><kbd aria-hidden="true">"?"</kbd></button>
                 <details class="menu">
@@ -100,6 +123,9 @@ pub fn frame(
             </header>
             <ConnectionBar/>
             <KeyList/>
+            {on_page.map(|guide| view! {
+                <aside class="guide guide-open" aria-label="Try this"><GuideLive initial=guide path=guide_path/></aside>
+            })}
             <main id="main" tabindex="-1">{content}</main>
             <nav class="bottombar" aria-label="Sections, at the bottom">{entries(section, open_gates)}</nav>
         </LiveDesk>

@@ -9,6 +9,7 @@ pub mod difference;
 pub mod frame;
 pub mod fuse;
 pub mod gate_panel;
+pub mod guide;
 pub mod icon;
 pub mod small;
 pub mod stages;

@@ -1,6 +1,7 @@
 //! HTTP from the outside: a real store, the real router and pages, and a small console behind them.
 
 mod acts;
+mod demo_routes;
 mod problems;
 mod route_table;
 mod signing_in;
@@ -432,6 +433,14 @@ async fn world() -> World {
 }
 
 async fn world_with(relay_secret: Option<&str>, public_url: Option<&str>) -> World {
+    world_of(relay_secret, public_url, None).await
+}
+
+async fn world_of(
+    relay_secret: Option<&str>,
+    public_url: Option<&str>,
+    guide: Option<Arc<dyn Offers>>,
+) -> World {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("switchback.db").display());
     let store = Store::open(&url).await.unwrap();
@@ -474,6 +483,7 @@ async fn world_with(relay_secret: Option<&str>, public_url: Option<&str>) -> Wor
         public_url: public_url.map(|url| url.parse().unwrap()),
         watches: true,
         look_limit: Duration::from_secs(300),
+        guide,
         clock,
         stop: CancellationToken::new(),
     });

@@ -29,7 +29,7 @@ fn server_functions_are_reads_under_one_prefix() {
 
 #[tokio::test]
 async fn without_signing_in_only_the_open_routes_answer() {
-    let world = world().await;
+    let world = world_of(Some(RELAY_SECRET), None, Some(demo_routes::guide())).await;
     for route in ROUTES {
         let path = route
             .path
@@ -78,7 +78,7 @@ async fn without_signing_in_only_the_open_routes_answer() {
 
 #[tokio::test]
 async fn every_line_of_the_table_is_answered() {
-    let world = world().await;
+    let world = world_of(Some(RELAY_SECRET), None, Some(demo_routes::guide())).await;
     let cookie = world.sign_in("dana").await;
     for route in ROUTES {
         if route.path == "/api/v1/events" || route.path == "/sign-out" {

@@ -23,7 +23,7 @@ use crate::world::Api;
 use crate::world::assert_no_errors;
 use crate::world::read_ready;
 
-/// The demo has lived through an hour and is looked at after that; a loaded machine takes its time.
+/// The demo has lived through a month and is looked at after that; a loaded machine takes its time.
 const A_WHILE: Duration = Duration::from_secs(60);
 
 struct Demo {
@@ -151,6 +151,114 @@ async fn a_newcomer_finds_a_canary_holding_and_a_shift_under_way() {
     };
     pages::look_at(&window, &pages::all(&subjects), Pictures::Kept).await;
     window.finish(&[]).await;
+    demo.finish();
+}
+
+/// What the guide shows as done, as the page has it.
+async fn done(window: &Window) -> Vec<String> {
+    let script = "return [...document.querySelectorAll('.try[data-done] strong')].map(one => one.textContent);";
+    let done = window.run(script).await;
+    done.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|words| words.as_str().map(str::to_string))
+        .collect()
+}
+
+/// Waits until the page shows this as done, while simulated time is pushed on.
+async fn is_done(demo: &Demo, window: &Window, words: &str, step_s: i64) {
+    until(&format!("{words:?} is done"), A_WHILE, async || {
+        let done = done(window).await;
+        if done.iter().any(|one| one == words) {
+            return Ok(());
+        }
+        demo.account.advance(step_s).await;
+        Err(format!("{done:?}"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guide_leads_from_an_approval_to_a_pulled_plug() {
+    let demo = Demo::start(&["--speed", "1"]).await;
+    demo.open_gate().await;
+    let window = Window::open(&demo.api.base).await;
+    let (username, password) = demo.user(json!(["approver", "operator"]));
+    window.signs_in(&username, &password).await;
+    window.sees("0 of 5 done").await;
+    for (screen, theme, suffix) in [
+        (Screen::Phone, "dark", "phone-dark"),
+        (Screen::Desktop, "dark", "dark"),
+        (Screen::Phone, "light", "phone"),
+        (Screen::Desktop, "light", "light"),
+    ] {
+        window.looks_through(screen).await;
+        window.wears(theme).await;
+        window.goes_to("/").await;
+        window.is_live().await;
+        window.fits().await;
+        window.keeps_picture(&format!("guide-{suffix}")).await;
+        // Anywhere else it is folded into the top bar.
+        window.goes_to("/approvals").await;
+        window.presses("Try this").await;
+        window.sees("Pull the plug").await;
+        window.fits().await;
+        window
+            .keeps_picture(&format!("guide-in-bar-{suffix}"))
+            .await;
+    }
+
+    window.goes_to("/").await;
+    window.is_live().await;
+    let chosen =
+        "return document.querySelector('.segments [aria-pressed=true]')?.textContent ?? '';";
+    for speed in ["20×", "1×"] {
+        window.presses(speed).await;
+        until(&format!("the speed is {speed}"), SOON, async || {
+            let shown = window.run(chosen).await;
+            if shown == speed {
+                Ok(())
+            } else {
+                Err(shown.to_string())
+            }
+        })
+        .await;
+    }
+
+    window.presses("Review payments").await;
+    window.is_at("/gates/").await;
+    window.is_live().await;
+    window.presses("Approve").await;
+    window.sees("Approved").await;
+    window.goes_to("/").await;
+    is_done(&demo, &window, "Approve the canary that waits.", 0).await;
+
+    window.is_live().await;
+    window.presses("Break ").await;
+    window.sees("Half of what the new revision").await;
+    window.is_live().await;
+    is_done(&demo, &window, "Break the canary.", 20).await;
+
+    let before = demo.api.items("/deployments?limit=200").await.len();
+    window.is_live().await;
+    window.presses("Pull the plug").await;
+    window.sees("Not live since").await;
+    window.keeps_picture("guide-unplugged").await;
+    // By itself: nobody loads the page again.
+    window.is_live().await;
+    is_done(&demo, &window, "Pull the plug.", 0).await;
+    let after = demo.api.items("/deployments?limit=200").await.len();
+    assert!(after >= before, "{before} deployments became {after}");
+    let done = done(&window).await;
+    assert!(done.len() >= 3, "{done:?}");
+    // The browser tells of a server that was not there.
+    window
+        .finish(&["net::ERR_", "Failed to load resource"])
+        .await;
+    let log = demo.process.output();
+    for line in ["day 30 of 30", "The plug is pulled.", "Switchback is back."] {
+        assert!(log.contains(line), "{line} is not in\n{log}");
+    }
     demo.finish();
 }
 

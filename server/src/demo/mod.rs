@@ -1,9 +1,20 @@
 //! `switchback demo` and `switchback aws-sim`: a simulated account, with or without the desk before it.
 //!
+//! Every start has an account of its own, with a month that is lived through before anybody looks; users and
+//! token of a data folder stay the same.
+//!
 //! The demo writes to the database only what an administrator would: users and a token. Everything
 //! else on its pages was observed in the simulated account, as it would be in a real one.
 
+mod guide;
+mod plug;
+mod progress;
+
 use crate::config::Config;
+use crate::demo::guide::DemoGuide;
+use crate::demo::plug::Plug;
+use crate::demo::plug::Separate;
+use crate::guide::Offers;
 use crate::people;
 use crate::people::NewToken;
 use crate::people::NewUser;
@@ -26,10 +37,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use switchback_aws::AwsAccount;
 use switchback_aws::AwsLedger;
 use switchback_aws::AwsSettings;
 use switchback_aws_sim::door;
+use switchback_aws_sim::story;
 use switchback_cloud::ledger::Ledger;
 use switchback_control::ControlSettings;
 use switchback_domain::actor::Role;
@@ -44,6 +55,12 @@ const LEDGER: &str = "switchback-ledger";
 
 /// The path at which hooks arrive.
 const HOOKS: &str = "/api/v1/hooks/codedeploy";
+
+/// The database's name in the data folder.
+const DATABASE: &str = "switchback.db";
+
+/// The list of the demo's users in the data folder.
+const PEOPLE: &str = "demo.json";
 
 /// How a demo is to run.
 pub struct DemoOptions {
@@ -104,82 +121,193 @@ pub async fn demo(
     let site = Site::load(&run::site_folder(config.server.site.clone())?)?;
     let data = DataFolder::prepare(options.data.as_deref())?;
 
+    // Listened on from here, so that the address is known and nobody takes it while the account is filled.
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("could not listen on {} (--listen)", options.listen))?;
-    let address = run::reachable(
-        listener
-            .local_addr()
-            .context("could not read the listening address")?,
-    );
+    let address = listener
+        .local_addr()
+        .context("could not read the listening address")?;
+    let listener = listener
+        .into_std()
+        .context("could not hand the listening address on")?;
     let relay_secret = hex::encode(random::<32>());
     let account = door::serve(door::Options {
         listen: options.aws_listen,
         speed: options.speed,
         seed: options.seed,
         empty: options.empty,
-        relay_url: Some(format!("http://{address}{HOOKS}")),
+        relay_url: Some(format!("http://{}{HOOKS}", run::reachable(address))),
         relay_secret: Some(relay_secret.clone()),
         start_ms: machine_clock()().millis(),
+        progress: progress::show,
     })
     .await
     .context("could not start the simulated account (--aws-listen)")?;
     let aws_endpoint = format!("http://{}", run::reachable(account.address));
-
-    let store = Store::open(&format!(
-        "sqlite:{}",
-        data.folder.join("switchback.db").display()
-    ))
-    .await
-    .context("could not open the demo's database")?;
-    let people = people(&store, &data.folder).await?;
-    let settings = AwsSettings {
-        region: Some(account.region.to_string()),
-        endpoint_url: Some(aws_endpoint.clone()),
-        credentials: Some(("demo".to_string(), "demo".to_string())),
-        machine_clock: machine_clock(),
+    let region = account.region;
+    let regions = if options.empty {
+        vec![region.to_string()]
+    } else {
+        story::regions()
     };
-    let ledger = AwsLedger::connect(settings.clone(), LEDGER.to_string()).await;
-    ledger
+
+    ledger(&aws_endpoint, region)
+        .await
         .create()
         .await
         .context("could not make the ledger's table in the simulated account")?;
-    let cloud = AwsAccount::connect(settings).await;
-    let running = run::start(Start {
-        listener,
-        public_url: None,
+    let aside = data.set_aside().with_context(|| {
+        format!(
+            "could not put the database in {} aside",
+            data.folder.display()
+        )
+    })?;
+    if let Some(aside) = aside {
+        eprintln!(
+            "This start has an account of its own; what the one before recorded is kept in {}.",
+            aside.display()
+        );
+    }
+    let database = format!("sqlite:{}", data.folder.join(DATABASE).display());
+    let people = {
+        let store = Store::open(&database)
+            .await
+            .context("could not open the demo's database")?;
+        let people = people(&store, &data.folder).await?;
+        store.close().await;
+        people
+    };
+    let account = Arc::new(account);
+    let plug = Arc::new(Plug::default());
+    let guide: Arc<dyn Offers> = Arc::new(DemoGuide::new(
+        account.clone(),
+        plug.clone(),
+        !options.empty,
+        people
+            .users
+            .iter()
+            .map(|user| user.username.clone())
+            .collect(),
+    ));
+    let desk = Desk {
+        database,
         site,
-        store,
-        clouds: vec![Arc::new(cloud)],
-        ledger: Some(Arc::new(ledger)),
+        endpoint: aws_endpoint.clone(),
+        region,
+        regions: regions.clone(),
         polling: ControlSettings {
             poll_active: config.polling.active,
             poll_idle: config.polling.idle,
         },
-        relay_secret: Some(SecretString::from(relay_secret)),
-    })?;
-    tokio::select! {
-        () = running.until_ready() => {
+        relay_secret,
+        guide,
+    };
+
+    let mut server = {
+        let desk = desk.clone();
+        Separate::start(move || desk.start(Listen::On(listener))).await?
+    };
+    let ended = tokio::select! {
+        () = server.until_ready() => {
+            let url = server.url();
             if let Some(file) = &options.ready_file {
                 write_ready_file(file, &json!({
-                    "url": running.url,
+                    "url": url,
                     "aws_endpoint": aws_endpoint,
-                    "region": account.region,
+                    "region": region,
+                    "regions": regions,
                     "users": people.users,
                     "api_token": people.api_token,
                 }))?;
             }
-            eprint!("{}", welcome(&running.url, &aws_endpoint, account.region, options.speed, &data, &people));
-            run::until_told().await?;
+            eprint!("{}", welcome(&url, &aws_endpoint, &regions, options.speed, &data, &people));
+            loop {
+                tokio::select! {
+                    told = run::until_told() => break told,
+                    () = plug.pulled() => {
+                        eprintln!("The plug is pulled.");
+                        server.cut();
+                        tokio::time::sleep(plug::AWAY).await;
+                        let desk = desk.clone();
+                        server = Separate::start(move || desk.start(Listen::At(address))).await?;
+                        plug.is_back();
+                        eprintln!("Switchback is back.");
+                    }
+                }
+            }
         }
-        told = run::until_told() => told?,
-    }
+        told = run::until_told() => told,
+    };
     eprintln!("Ending.");
     run::at_once_when_told_again();
-    let ended = running.shutdown().await;
-    account.shutdown().await;
+    let shut = server.shutdown().await;
+    drop(desk);
+    if let Ok(account) = Arc::try_unwrap(account) {
+        account.shutdown().await;
+    }
     data.clear();
-    ended
+    ended.and(shut)
+}
+
+/// Where the desk listens: the first time on what is held already, later at the same address again.
+enum Listen {
+    On(std::net::TcpListener),
+    At(SocketAddr),
+}
+
+/// What the desk of a demo is started from, as often as the plug is pulled.
+#[derive(Clone)]
+struct Desk {
+    database: String,
+    site: Site,
+    endpoint: String,
+    /// Where the ledger's table is.
+    region: &'static str,
+    regions: Vec<String>,
+    polling: ControlSettings,
+    relay_secret: String,
+    guide: Arc<dyn Offers>,
+}
+
+impl Desk {
+    async fn start(self, listen: Listen) -> anyhow::Result<Start> {
+        let listener = match listen {
+            Listen::On(listener) => TcpListener::from_std(listener),
+            Listen::At(address) => TcpListener::bind(address).await,
+        };
+        let listener = listener.context("could not listen for people (--listen)")?;
+        let store = Store::open(&self.database)
+            .await
+            .context("could not open the demo's database")?;
+        let clouds = run::clouds(&self.regions, &settings(&self.endpoint, None)).await;
+        let ledger = ledger(&self.endpoint, self.region).await;
+        Ok(Start {
+            listener,
+            public_url: None,
+            site: self.site,
+            store,
+            clouds,
+            ledger: Some(Arc::new(ledger)),
+            polling: self.polling,
+            relay_secret: Some(SecretString::from(self.relay_secret)),
+            guide: Some(self.guide),
+        })
+    }
+}
+
+/// How the demo's account is reached; its keys are no secret.
+fn settings(endpoint: &str, region: Option<&str>) -> AwsSettings {
+    AwsSettings {
+        region: region.map(str::to_string),
+        endpoint_url: Some(endpoint.to_string()),
+        credentials: Some(("demo".to_string(), "demo".to_string())),
+        machine_clock: machine_clock(),
+    }
+}
+
+async fn ledger(endpoint: &str, region: &str) -> AwsLedger {
+    AwsLedger::connect(settings(endpoint, Some(region)), LEDGER.to_string()).await
 }
 
 /// Runs a simulated account until it is told to end.
@@ -192,6 +320,7 @@ pub async fn aws_sim(options: AwsSimOptions) -> anyhow::Result<()> {
         relay_url: options.relay_url,
         relay_secret: options.relay_secret,
         start_ms: machine_clock()().millis(),
+        progress: progress::show,
     })
     .await?;
     let endpoint = format!("http://{}", run::reachable(account.address));
@@ -258,6 +387,35 @@ impl DataFolder {
         Ok(DataFolder { folder, is_ours })
     }
 
+    /// Puts the database of an earlier start aside, with what SQLite keeps beside it, and says where it is now.
+    ///
+    /// Every start lives through a month of its own, so what an earlier start recorded is about an account
+    /// that is gone: read on, it would be deployments that AWS does not know and ids that mean another one.
+    fn set_aside(&self) -> std::io::Result<Option<PathBuf>> {
+        let database = self.folder.join(DATABASE);
+        // Without a list of the demo's users it is somebody else's, and is refused later.
+        if !database.exists() || !self.folder.join(PEOPLE).exists() {
+            return Ok(None);
+        }
+        let numbered = |number: u32| self.folder.join(format!("switchback.{number}.db"));
+        let aside = (1..)
+            .map(numbered)
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| numbered(0));
+        for beside in ["-wal", "-shm", ""] {
+            let named = |path: &Path| {
+                let mut name = path.as_os_str().to_os_string();
+                name.push(beside);
+                PathBuf::from(name)
+            };
+            let from = named(&database);
+            if from.exists() {
+                std::fs::rename(&from, named(&aside))?;
+            }
+        }
+        Ok(Some(aside))
+    }
+
     /// Removes a temporary folder; one that was named stays.
     fn clear(&self) {
         if self.is_ours
@@ -269,7 +427,7 @@ impl DataFolder {
 }
 
 async fn people(store: &Store, folder: &Path) -> anyhow::Result<People> {
-    let file = folder.join("demo.json");
+    let file = folder.join(PEOPLE);
     let people = match std::fs::read(&file) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .with_context(|| format!("{} is not a demo's list of users", file.display()))?,
@@ -353,7 +511,7 @@ fn random<const N: usize>() -> [u8; N] {
 fn welcome(
     url: &str,
     aws: &str,
-    region: &str,
+    regions: &[String],
     speed: f64,
     data: &DataFolder,
     people: &People,
@@ -368,7 +526,8 @@ fn welcome(
     let _ = writeln!(text, "\n  Switchback       {url}");
     let _ = writeln!(
         text,
-        "  Simulated AWS    {aws}  ({region}, {speed} simulated seconds each second)"
+        "  Simulated AWS    {aws}  ({}, {speed} simulated seconds each second)",
+        regions.join(" and ")
     );
     let _ = writeln!(
         text,
@@ -437,5 +596,17 @@ mod tests {
         );
         data.clear();
         assert!(folder.path().exists(), "a folder that was named stays");
+        store.close().await;
+
+        // The account of an earlier start is gone, and what was recorded of it does not meet the new one.
+        let aside = data.set_aside().unwrap();
+        assert_eq!(aside, Some(folder.path().join("switchback.1.db")));
+        assert_eq!(data.set_aside().unwrap(), None);
+        let anew = Store::open(&url).await.unwrap();
+        assert_eq!(anew.user_count().await.unwrap(), 0);
+        assert_eq!(people(&anew, &data.folder).await.unwrap(), first);
+        anew.close().await;
+        let aside = data.set_aside().unwrap();
+        assert_eq!(aside, Some(folder.path().join("switchback.2.db")));
     }
 }
