@@ -188,7 +188,7 @@ pub async fn operation(desk: State<Deps>, caller: Extension<Caller>, id: Id, uri
 /// GET /audit. As CSV it is the whole log from the cursor on, not one page of it.
 pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
     let names = [
-        "from", "to", "actor", "subject", "cursor", "limit", "format",
+        "from", "to", "actor", "subject", "cursor", "limit", "format", "verify",
     ];
     let mut given = parameters(&uri, &names)?;
     let as_csv = csv_list::is_wanted(&mut given)?;
@@ -197,6 +197,7 @@ pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> An
         to: time(&mut given, "to")?,
         limit: limit(&mut given)?,
         actor: given.remove("actor"),
+        verify: word(&mut given, "verify", &["again"])?,
         subject: given.remove("subject"),
         cursor: given.remove("cursor"),
     };
@@ -218,6 +219,8 @@ pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> An
         "next_cursor": audit.page.next_cursor,
         "length": audit.length,
         "broken_at": audit.broken_at,
+        "verified_to": audit.verified_to,
+        "verified_at": audit.verified_at,
     });
     Ok(Json(body).into_response())
 }
@@ -307,6 +310,7 @@ fn whole_list<T: Serialize>(items: Vec<T>) -> Answered {
     Ok(Json(Page {
         items,
         next_cursor: None,
+        notice: None,
     })
     .into_response())
 }

@@ -445,6 +445,7 @@ mod tests {
         Page {
             items: lines.iter().map(|line| Line(line)).collect(),
             next_cursor: next_cursor.map(str::to_string),
+            notice: None,
         }
     }
 

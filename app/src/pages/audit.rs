@@ -35,6 +35,7 @@ pub fn Audit() -> impl IntoView {
         subject: get("subject"),
         cursor: get("cursor"),
         limit: get("limit").and_then(|limit| limit.parse().ok()),
+        verify: get("verify"),
     };
     let asked = filter.clone();
     page(Section::Audit, asks::audit(filter), move |answer, _| {
@@ -76,8 +77,13 @@ fn csv_address(filter: &AuditFilter) -> String {
 }
 
 fn content(filter: &AuditFilter, audit: &AuditPage) -> AnyView {
+    let verified = format!("Chain verified to #{}", words::whole(audit.verified_to));
+    let when = audit
+        .verified_at
+        .map(|at| view! { " at " {time(at, at.date_and_time())} });
     let chain = match audit.broken_at {
-        None => view! { <span class="state">{icon(Shape::Check)} <span>{format!("Chain verified to #{}", words::whole(audit.length))}</span></span> }.into_any(),
+        None if audit.verified_to < audit.length => view! { <span class="state"><span>{verified}{format!(" of {}; the rest is being verified", words::whole(audit.length))}</span></span> }.into_any(),
+        None => view! { <span class="state">{icon(Shape::Check)} <span>{verified}{when}</span></span> }.into_any(),
         Some(at) => view! { <span class="state bad">{icon(Shape::Cross)} <span>{format!("Chain broken at #{}", words::whole(at))}</span></span> }.into_any(),
     };
     let older = audit.page.next_cursor.as_deref().map(|cursor| view! { <a class="button" rel="next" href=address("/audit", filter, Some(cursor))>"Older"</a> });
@@ -95,7 +101,10 @@ fn content(filter: &AuditFilter, audit: &AuditPage) -> AnyView {
             <div class="title-row">
                 <h1>"Audit"</h1>
                 {chain}
-                <p class="title-act aside">{download_csv(csv_address(filter))} " "<a class="button" href=address("/api/v1/audit", filter, None)>"As JSON"</a></p>
+                <p class="title-act aside">
+                    <a class="button" href="/audit?verify=again" title="Every entry from the first one, not only those written since the last time">"Verify again"</a>" "
+                    {download_csv(csv_address(filter))} " "<a class="button" href=address("/api/v1/audit", filter, None)>"As JSON"</a>
+                </p>
             </div>
             <form class="filters" method="get" action="/audit" aria-label="Filter the audit log">
                 <details class="fold-narrow" open=has_filter><summary>"Filters"</summary>

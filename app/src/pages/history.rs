@@ -115,6 +115,7 @@ fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
             </div>
             {filter_form(filter)}
             {chips(filter)}
+            {page.notice.clone().map(|notice| view! { <p class="quiet" role="status">{notice}</p> })}
             {rows}
             <nav class="pager" aria-label="Pages of the history">
                 {newest}{older}

@@ -110,6 +110,9 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; `None` at the end.
     pub next_cursor: Option<String>,
+    /// What the reader should know of the answer, one sentence; not written when there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// Who is signed in.
@@ -618,6 +621,8 @@ pub struct AuditFilter {
     pub cursor: Option<String>,
     /// 1 to 200, 50 by default.
     pub limit: Option<u32>,
+    /// `again`: verify the chain from its first entry.
+    pub verify: Option<String>,
 }
 
 /// The audit log's page: newest first, and how far the chain was verified.
@@ -627,6 +632,10 @@ pub struct AuditPage {
     pub page: Page<AuditView>,
     /// The number of the last entry of the chain.
     pub length: i64,
+    /// The number of the last entry up to which the chain was verified by this server.
+    pub verified_to: i64,
+    /// When (the account's clock); `None` before the first time.
+    pub verified_at: Option<Moment>,
     /// The number of the first entry that does not fit the chain; `None` when all do.
     pub broken_at: Option<i64>,
 }

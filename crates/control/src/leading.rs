@@ -41,7 +41,18 @@ impl Control {
             stop.cancelled().await;
             self.inner.stopping.cancel();
         };
-        tokio::join!(told_to_stop, self.lead_or_wait(stop.clone()));
+        let verify = supervise::keep_running("verifying the audit log", stop.clone(), || {
+            self.verify_until(stop.clone())
+        });
+        let catch_up = supervise::keep_running("catching up", stop.clone(), || {
+            self.catch_up_until(stop.clone())
+        });
+        tokio::join!(
+            told_to_stop,
+            self.lead_or_wait(stop.clone()),
+            verify,
+            catch_up
+        );
         self.work_has_ended().await;
     }
 

@@ -7,11 +7,13 @@ mod gates;
 mod leading;
 mod ledger;
 mod operations;
+mod remembered;
 pub mod supervise;
 mod views;
 mod watch;
 
 use crate::leading::Acting;
+use crate::remembered::Remembered;
 use crate::watch::Looked;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -92,6 +94,7 @@ pub(crate) struct Inner {
     /// Set before the work begins, or never.
     ledger: OnceLock<Arc<dyn Ledger>>,
     ledger_state: Mutex<LedgerState>,
+    remembered: Remembered,
 }
 
 impl Control {
@@ -121,6 +124,7 @@ impl Control {
                 looked: Mutex::new(BTreeMap::new()),
                 ledger: OnceLock::new(),
                 ledger_state: Mutex::new(LedgerState::default()),
+                remembered: Remembered::default(),
             }),
         }
     }

@@ -93,36 +93,78 @@ impl Store {
     /// Walks the whole chain. Gives how many entries are good, counted from the first, and the number of the first
     /// that is not: it was altered, or it is missing.
     pub async fn audit_verify(&self) -> Result<(i64, Option<i64>), StoreError> {
+        let mut walk = ChainWalk::default();
+        while !self.audit_verify_on(&mut walk).await? {}
+        Ok((walk.verified, walk.broken_at))
+    }
+
+    /// Walks on from where the walk has come to, at most a thousand entries. True at the end of the log, and where
+    /// the chain is broken: then there is nothing behind that could be verified.
+    pub async fn audit_verify_on(&self, walk: &mut ChainWalk) -> Result<bool, StoreError> {
+        if walk.broken_at.is_some() {
+            return Ok(true);
+        }
+        if walk.verified == 0 {
+            let (before_first,): (i64,) =
+                sqlx::query_as("select count(*) from audit_log where sequence < 1")
+                    .fetch_one(&self.reader)
+                    .await
+                    .doing("checking the audit log")?;
+            if before_first > 0 {
+                walk.broken_at = Some(1);
+                return Ok(true);
+            }
+        }
         let sql = format!(
             "select {COLUMNS} from audit_log where sequence > $1 order by sequence limit {VERIFY_PAGE}"
         );
-        let mut head = chain_start();
-        let mut verified = 0;
-        let (before_first,): (i64,) =
-            sqlx::query_as("select count(*) from audit_log where sequence < 1")
-                .fetch_one(&self.reader)
-                .await
-                .doing("checking the audit log")?;
-        if before_first > 0 {
-            return Ok((0, Some(1)));
-        }
-        loop {
-            let rows: Vec<AuditRow> = sqlx::query_as(&sql)
-                .bind(verified)
-                .fetch_all(&self.reader)
-                .await
-                .doing("checking the audit log")?;
-            if rows.is_empty() {
-                return Ok((verified, None));
-            }
-            for row in rows {
-                let sequence = verified + 1;
-                match row.hash_after(&head, sequence) {
-                    Some(hash) => head = hash,
-                    None => return Ok((verified, Some(sequence))),
+        let rows: Vec<AuditRow> = sqlx::query_as(&sql)
+            .bind(walk.verified)
+            .fetch_all(&self.reader)
+            .await
+            .doing("checking the audit log")?;
+        let at_the_end = i64::try_from(rows.len()).unwrap_or(i64::MAX) < VERIFY_PAGE;
+        for row in rows {
+            let sequence = walk.verified + 1;
+            match row.hash_after(&walk.head, sequence) {
+                Some(hash) => walk.head = hash,
+                None => {
+                    walk.broken_at = Some(sequence);
+                    return Ok(true);
                 }
-                verified = sequence;
             }
+            walk.verified = sequence;
+        }
+        Ok(at_the_end)
+    }
+
+    /// The number of the last entry, 0 before the first.
+    pub async fn audit_latest(&self) -> Result<i64, StoreError> {
+        let (latest,): (Option<i64>,) = sqlx::query_as("select max(sequence) from audit_log")
+            .fetch_one(&self.reader)
+            .await
+            .doing("reading the end of the audit log")?;
+        Ok(latest.unwrap_or(0))
+    }
+}
+
+/// How far a walk along the chain has come. It begins before the first entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainWalk {
+    /// The number of the last entry that was found good.
+    pub verified: i64,
+    /// The number of the first entry that does not fit, once it was met.
+    pub broken_at: Option<i64>,
+    /// The hash of the last good entry.
+    head: Digest,
+}
+
+impl Default for ChainWalk {
+    fn default() -> ChainWalk {
+        ChainWalk {
+            verified: 0,
+            broken_at: None,
+            head: chain_start(),
         }
     }
 }

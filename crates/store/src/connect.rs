@@ -9,6 +9,9 @@
 use crate::error::Doing as _;
 use crate::error::StoreError;
 use crate::schema;
+use crate::search;
+use crate::search::Search;
+use crate::search::SearchState;
 use crate::tx::Tx;
 use sqlx::AnyConnection;
 use sqlx::AnyPool;
@@ -18,6 +21,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -45,6 +49,7 @@ pub struct Store {
     pub(crate) dialect: Dialect,
     url: DatabaseUrl,
     pub(crate) latest_change: watch::Sender<i64>,
+    pub(crate) search: Arc<Search>,
 }
 
 /// A URL that may hold a password, and therefore shows itself to nobody.
@@ -74,6 +79,7 @@ impl Store {
         schema::migrate(&writer, dialect).await?;
         let mut connection = writer.acquire().await.doing("guarding the audit log")?;
         guard_audit_log(&mut connection, dialect).await?;
+        let searching = search::prepare(&mut connection, dialect).await?;
         drop(connection);
         let reader = pool(READERS, dialect, Access::Read)
             .connect_with(options)
@@ -85,6 +91,7 @@ impl Store {
             dialect,
             url: DatabaseUrl(url.to_string()),
             latest_change: watch::Sender::new(0),
+            search: Arc::new(Search::new(searching)),
         };
         let latest = store.change_latest().await?;
         store.latest_change.send_replace(latest);
@@ -117,6 +124,8 @@ impl Store {
             dialect,
             url: DatabaseUrl(url.to_string()),
             latest_change: watch::Sender::new(0),
+            // Whether it is there was not looked at: searches walk the history.
+            search: Arc::new(Search::new(SearchState::Building { percent: None })),
         })
     }
 
@@ -160,6 +169,10 @@ impl Store {
     /// runs, by any. The receiver is woken after the commit, never before.
     pub fn subscribe(&self) -> watch::Receiver<i64> {
         self.latest_change.subscribe()
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Whether the database answers.

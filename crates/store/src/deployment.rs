@@ -11,6 +11,7 @@ use crate::row::contains;
 use crate::row::escaped;
 use crate::row::record;
 use crate::row::records;
+use crate::search::page_of_search;
 use crate::tx::Tx;
 use sqlx::Any;
 use sqlx::Executor;
@@ -111,6 +112,15 @@ impl Store {
         &self,
         query: &DeploymentQuery,
     ) -> Result<Vec<DeploymentRecord>, StoreError> {
+        if self.searches_by_index(query, || narrow(query)).await? {
+            let (sql, conditions) = statement(query, true);
+            let rows: Vec<DeploymentRow> = conditions
+                .bind_as(sqlx::query_as(&sql))
+                .fetch_all(&self.reader)
+                .await
+                .doing("searching the history")?;
+            return records(rows);
+        }
         // A service has few deployments, and few are in a phase: walking them is the quickest whoever the actor is.
         let initiators = match &query.actor {
             Some(actor) if query.service.is_none() && query.phase.is_none() => {
@@ -121,7 +131,7 @@ impl Store {
         let (sql, conditions) = match initiators {
             Initiators::None => return Ok(Vec::new()),
             Initiators::Few(names) => page_of_few(query, &names),
-            Initiators::Many => page(query),
+            Initiators::Many => statement(query, false),
         };
         let rows: Vec<DeploymentRow> = conditions
             .bind_as(sqlx::query_as(&sql))
@@ -159,6 +169,54 @@ impl Store {
             count if count <= FEW_INITIATORS => Initiators::Few(fitting),
             _ => Initiators::Many,
         })
+    }
+
+    /// The deployments with these identifiers, in no order. At most a few hundred can be asked for at once.
+    pub async fn deployment_list_of(
+        &self,
+        ids: &[DeploymentId],
+    ) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.add_one_of("id", ids.iter().map(DeploymentId::as_str));
+        let sql = format!("select {COLUMNS} from deployments{}", conditions.sql());
+        let rows: Vec<DeploymentRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading deployments")?;
+        records(rows)
+    }
+
+    /// For each service its deployment in progress that began last, if there is one.
+    pub async fn deployment_list_in_progress(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from deployments where outcome = 'in_progress' \
+             order by started_at desc, id desc"
+        );
+        let rows: Vec<DeploymentRow> = sqlx::query_as(&sql)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the deployments in progress")?;
+        let mut services = std::collections::BTreeSet::new();
+        let newest = rows
+            .into_iter()
+            .filter(|row| services.insert(row.service_id.clone()))
+            .collect();
+        records(newest)
+    }
+
+    /// For each service its deployment that began last among those that have ended.
+    pub async fn deployment_list_last_ended(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from deployments where id in (select (select newest.id from deployments as newest \
+             where newest.service_id = services.id and newest.outcome not in ('in_progress', 'unknown') \
+             order by newest.started_at desc, newest.id desc limit 1) from services)"
+        );
+        let rows: Vec<DeploymentRow> = sqlx::query_as(&sql)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the last deployment of each service")?;
+        records(rows)
     }
 
     /// The deployments that are in progress or unknown, newest first.
@@ -272,8 +330,8 @@ enum Initiators {
     Many,
 }
 
-/// The conditions of a query but for the actor.
-fn conditions(query: &DeploymentQuery) -> Conditions {
+/// The conditions of a query but for actor and text.
+fn conditions_but_words(query: &DeploymentQuery) -> Conditions {
     let mut conditions = Conditions::default();
     if let Some(service) = &query.service {
         conditions.add("service_id = ?", service.as_str());
@@ -284,10 +342,6 @@ fn conditions(query: &DeploymentQuery) -> Conditions {
     if let Some(phase) = query.phase {
         conditions.add("phase = ?", phase.word());
     }
-    if let Some(text) = &query.q {
-        let columns = ["reason", "aws_id", "service_name", "target_revision"].map(contains);
-        conditions.add(&format!("({})", columns.join(" or ")), escaped(text));
-    }
     if let Some(from) = query.from {
         conditions.add("started_at >= ?", from);
     }
@@ -295,9 +349,50 @@ fn conditions(query: &DeploymentQuery) -> Conditions {
         conditions.add("started_at < ?", to);
     }
     if let Some((started_at, id)) = &query.before {
-        conditions.add_pair("(started_at, id) < (?1, ?2)", *started_at, id.as_str());
+        conditions.add_pair(
+            "(started_at, deployments.id) < (?1, ?2)",
+            *started_at,
+            id.as_str(),
+        );
     }
     conditions
+}
+
+/// The conditions of a query but for the actor.
+fn conditions(query: &DeploymentQuery) -> Conditions {
+    let mut conditions = conditions_but_words(query);
+    if let Some(text) = &query.q {
+        let columns = ["reason", "aws_id", "service_name", "target_revision"].map(contains);
+        conditions.add(&format!("({})", columns.join(" or ")), escaped(text));
+    }
+    conditions
+}
+
+/// The conditions of a query but for the text, which is looked up.
+fn conditions_of_search(query: &DeploymentQuery) -> Conditions {
+    let mut conditions = conditions_but_words(query);
+    if let Some(actor) = &query.actor {
+        conditions.add(&contains("initiator"), escaped(actor));
+    }
+    conditions
+}
+
+/// The conditions that an index answers, if there is one among them that may leave few.
+fn narrow(query: &DeploymentQuery) -> Option<Conditions> {
+    let is_narrow = query.service.is_some()
+        || query.outcome.is_some()
+        || query.phase.is_some()
+        || query.from.is_some();
+    is_narrow.then(|| conditions_but_words(query))
+}
+
+/// The statement of a page: by the text index, or as one walk through the history.
+pub(crate) fn statement(query: &DeploymentQuery, by_text_index: bool) -> (String, Conditions) {
+    if by_text_index {
+        page_of_search(query, conditions_of_search(query), COLUMNS)
+    } else {
+        page(query)
+    }
 }
 
 /// One walk through the history.

@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::records::DecisionRecord;
 use crate::records::GateRecord;
 use crate::row::Columns;
+use crate::row::Conditions;
 use crate::row::Place;
 use crate::row::record;
 use crate::row::records;
@@ -82,6 +83,26 @@ impl Store {
     /// The decisions at a gate, oldest first.
     pub async fn decision_list(&self, gate: &GateId) -> Result<Vec<DecisionRecord>, StoreError> {
         decisions(&self.reader, gate).await
+    }
+
+    /// The decisions at these gates, those of each oldest first. At most a few hundred can be asked for at once.
+    pub async fn decision_list_of(
+        &self,
+        gates: &[GateId],
+    ) -> Result<Vec<DecisionRecord>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.add_one_of("gate_id", gates.iter().map(GateId::as_str));
+        let sql = format!(
+            "select gate_id, actor, verdict, reason, evidence_digest, evidence, at from decisions{} \
+             order by at, actor",
+            conditions.sql()
+        );
+        let rows: Vec<DecisionRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the decisions at gates")?;
+        records(rows)
     }
 }
 

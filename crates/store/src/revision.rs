@@ -1,19 +1,31 @@
 //! Revisions, which service they belong to, and when they took traffic.
 
+use crate::connect::Dialect;
 use crate::connect::Store;
 use crate::error::Doing as _;
 use crate::error::StoreError;
 use crate::records::ServedRecord;
 use crate::row::Columns;
+use crate::row::Conditions;
 use crate::row::Place;
 use crate::row::record;
 use crate::row::records;
 use crate::tx::Tx;
+use std::collections::BTreeMap;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::Revision;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::revision::RevisionStatus;
+
+/// Up to how many revisions of a service are all listed.
+const MANY_REVISIONS: i64 = 400;
+
+/// Of how many deployments they are listed when there are more.
+const LAST_DEPLOYMENTS: i64 = 200;
+
+/// How many periods of serving are listed.
+const LAST_PERIODS: i64 = 1000;
 
 const COLUMNS: &str = "revisions.arn, status, registered_at, registered_by, task_definition";
 
@@ -29,32 +41,88 @@ impl Store {
         record(row)
     }
 
-    /// Every recorded revision that a deployment of the service moved from or to, or that was seen serving it; the
-    /// newest number first.
+    /// The recorded revisions that deployments of the service moved from or to, or that were seen serving it; the
+    /// newest number first. Of a service with more than a few hundred, those of its last deployments.
     pub async fn revision_list(&self, service: &ServiceId) -> Result<Vec<Revision>, StoreError> {
+        let (linked,): (i64,) = sqlx::query_as(
+            "select count(*) from (select 1 from service_revisions where service_id = $1 limit $2) as linked",
+        )
+        .bind(service.as_str())
+        .bind(MANY_REVISIONS + 1)
+        .fetch_one(&self.reader)
+        .await
+        .doing("counting a service's revisions")?;
+        let which = if linked <= MANY_REVISIONS {
+            "select arn from service_revisions where service_id = $1"
+        } else {
+            "select target_revision from last_deployments union select previous_revision from last_deployments \
+             union select serving_revision from services where id = $1"
+        };
         let sql = format!(
-            "select {COLUMNS} from service_revisions join revisions on revisions.arn = service_revisions.arn \
-             where service_id = $1 order by number desc, revisions.arn desc"
+            "with last_deployments as (select target_revision, previous_revision from deployments \
+             where service_id = $1 order by started_at desc, id desc limit $2) \
+             select {COLUMNS} from revisions where arn in ({which}) order by number desc, revisions.arn desc"
         );
         let rows: Vec<RevisionRow> = sqlx::query_as(&sql)
             .bind(service.as_str())
+            .bind(LAST_DEPLOYMENTS)
             .fetch_all(&self.reader)
             .await
             .doing("reading a service's revisions")?;
         records(rows)
     }
 
-    /// The times in which revisions took traffic of a service, oldest first.
+    /// The times in which revisions took traffic of a service, oldest first; the last few hundred of them.
     pub async fn served_list(&self, service: &ServiceId) -> Result<Vec<ServedRecord>, StoreError> {
         let rows: Vec<ServedRow> = sqlx::query_as(
-            "select service_id, revision, from_at, to_at, share_permille from served_periods \
-             where service_id = $1 order by from_at, revision",
+            "select service_id, revision, from_at, to_at, share_permille from \
+             (select service_id, revision, from_at, to_at, share_permille from served_periods \
+             where service_id = $1 order by from_at desc, revision desc limit $2) as last_periods \
+             order by from_at, revision",
         )
         .bind(service.as_str())
+        .bind(LAST_PERIODS)
         .fetch_all(&self.reader)
         .await
         .doing("reading what served")?;
         records(rows)
+    }
+
+    /// How many revisions of each service served all of its traffic and were not undone; of these services, or of all.
+    /// A service without any is not in the answer.
+    pub async fn known_good_count(
+        &self,
+        services: Option<&[ServiceId]>,
+    ) -> Result<BTreeMap<ServiceId, i64>, StoreError> {
+        let mut conditions = Conditions::default();
+        if let Some(services) = services {
+            conditions.add_one_of("service_id", services.iter().map(ServiceId::as_str));
+        }
+        let conditions_sql = match conditions.sql() {
+            none if none.is_empty() => " where".to_string(),
+            some => format!("{some} and"),
+        };
+        // The deployment with which CodeDeploy undoes another says nothing about the revision that it brings back.
+        let undoes = match self.dialect() {
+            Dialect::Sqlite => "json_extract(undone.reading, '$.rolls_back')",
+            Dialect::Postgres => "(cast(undone.reading as jsonb) ->> 'rolls_back')",
+        };
+        let sql = format!(
+            "select service_id, count(distinct revision) from served_periods{conditions_sql} share_permille >= 1000 \
+             and not exists (select 1 from deployments as undone where undone.service_id = served_periods.service_id \
+             and undone.target_revision = served_periods.revision \
+             and (undone.outcome = 'rolled_back' or undone.rolled_back_by is not null) and {undoes} is null) \
+             group by service_id"
+        );
+        let counts: Vec<(String, i64)> = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_all(&self.reader)
+            .await
+            .doing("counting known-good revisions")?;
+        Ok(counts
+            .into_iter()
+            .map(|(id, count)| (ServiceId::new(id), count))
+            .collect())
     }
 }
 

@@ -205,6 +205,20 @@ impl Conditions {
         format!("${}", self.values.len())
     }
 
+    /// Adds `column in (…)`. Of no values nothing is one.
+    pub(crate) fn add_one_of<'a>(
+        &mut self,
+        column: &str,
+        values: impl IntoIterator<Item = &'a str>,
+    ) {
+        let places: Vec<String> = values.into_iter().map(|value| self.place(value)).collect();
+        self.clauses.push(if places.is_empty() {
+            "1 = 0".to_string()
+        } else {
+            format!("{column} in ({})", places.join(", "))
+        });
+    }
+
     /// ` where …`, or nothing.
     pub(crate) fn sql(&self) -> String {
         if self.clauses.is_empty() {
@@ -212,6 +226,17 @@ impl Conditions {
         } else {
             format!(" where {}", self.clauses.join(" and "))
         }
+    }
+
+    /// Binds every value to its place, in a statement whose rows are read column by column.
+    #[cfg(test)]
+    pub(crate) fn bind<'q>(
+        self,
+        query: Query<'q, Any, AnyArguments<'q>>,
+    ) -> Query<'q, Any, AnyArguments<'q>> {
+        self.values
+            .into_iter()
+            .fold(query, |query, value| value.bind(query))
     }
 
     /// Binds every value to its place.

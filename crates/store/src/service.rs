@@ -4,6 +4,7 @@ use crate::connect::Store;
 use crate::error::Doing as _;
 use crate::error::StoreError;
 use crate::row::Columns;
+use crate::row::Conditions;
 use crate::row::Place;
 use crate::row::record;
 use crate::row::records;
@@ -36,6 +37,46 @@ impl Store {
             .await
             .doing("reading a service")?;
         record(row)
+    }
+
+    /// The services with these identifiers, in no order. At most a few hundred can be asked for at once.
+    pub async fn service_list_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.add_one_of("id", ids.iter().map(ServiceId::as_str));
+        let sql = format!("select {COLUMNS} from services{}", conditions.sql());
+        let rows: Vec<ServiceRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading services")?;
+        records(rows)
+    }
+
+    /// The services that the changes after this number are about; `None` when not all of them are kept any more.
+    pub async fn service_list_changed_since(
+        &self,
+        sequence: i64,
+    ) -> Result<Option<Vec<ServiceId>>, StoreError> {
+        if self
+            .change_oldest()
+            .await?
+            .is_some_and(|oldest| oldest > sequence + 1)
+        {
+            return Ok(None);
+        }
+        let ids: Vec<(String,)> = sqlx::query_as(
+            "select distinct services.id from changes \
+             left join deployments on deployments.id = changes.deployment_id \
+             join services on services.id = coalesce(deployments.service_id, changes.subject) \
+             where changes.sequence > $1",
+        )
+        .bind(sequence)
+        .fetch_all(&self.reader)
+        .await
+        .doing("reading which services changed")?;
+        Ok(Some(
+            ids.into_iter().map(|(id,)| ServiceId::new(id)).collect(),
+        ))
     }
 
     /// The services with this identifier, ARN or name. A name may fit several: in other clusters, accounts, regions.

@@ -236,6 +236,7 @@ impl Console for FakeConsole {
         Ok(Page {
             items: vec![gate_view("gate-1").deployment],
             next_cursor: Some("next".to_string()),
+            notice: None,
         })
     }
     async fn deployment(&self, _: String) -> Result<DeploymentView, Refusal> {
@@ -355,10 +356,13 @@ impl Console for FakeConsole {
         let page = Page {
             items: vec![],
             next_cursor: None,
+            notice: None,
         };
         Ok(AuditPage {
             page,
             length: 7,
+            verified_to: 7,
+            verified_at: Some(NOW),
             broken_at: None,
         })
     }

@@ -288,7 +288,9 @@ async fn lists_filters_and_encoded_identifiers() {
     let audit = world.api("GET", "/api/v1/audit", "").await;
     assert_eq!(
         audit.json(),
-        json!({ "items": [], "next_cursor": null, "length": 7, "broken_at": null })
+        json!({
+            "items": [], "next_cursor": null, "length": 7, "broken_at": null, "verified_to": 7, "verified_at": NOW
+        })
     );
     let me = world.api("GET", "/api/v1/me", "").await;
     assert_eq!(

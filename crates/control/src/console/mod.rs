@@ -16,6 +16,8 @@ use crate::gates;
 use crate::views;
 use crate::views::RevisionFacts;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use switchback_contract::AuditFilter;
 use switchback_contract::AuditPage;
 use switchback_contract::Console;
@@ -60,6 +62,9 @@ use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Service;
 use switchback_store::AuditQuery;
 use switchback_store::DeploymentQuery;
+use switchback_store::SHORTEST_SEARCH;
+use switchback_store::SearchState;
+use switchback_store::records::DecisionRecord;
 use switchback_store::records::DeploymentRecord;
 use switchback_store::records::GateRecord;
 
@@ -143,22 +148,78 @@ impl Desk {
     }
 
     async fn gate_views(&self, gates: Vec<GateRecord>) -> Result<Vec<GateView>, Refusal> {
-        let mut views = Vec::new();
-        for gate in gates {
-            views.push(self.gate_view(&gate).await?);
+        if gates.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(views)
+        let deployments: BTreeSet<_> = gates.iter().map(|gate| &gate.deployment_id).collect();
+        let deployments: Vec<_> = deployments.into_iter().cloned().collect();
+        let deployments = self
+            .store()
+            .deployment_list_of(&deployments)
+            .await
+            .map_err(store_refusal)?;
+        let services: BTreeSet<_> = deployments
+            .iter()
+            .map(|record| &record.service_id)
+            .collect();
+        let services: Vec<_> = services.into_iter().cloned().collect();
+        let services = self
+            .store()
+            .service_list_of(&services)
+            .await
+            .map_err(store_refusal)?;
+        let ids: Vec<GateId> = gates.iter().map(|gate| gate.id.clone()).collect();
+        let mut decisions: BTreeMap<GateId, Vec<DecisionRecord>> = BTreeMap::new();
+        for decision in self
+            .store()
+            .decision_list_of(&ids)
+            .await
+            .map_err(store_refusal)?
+        {
+            decisions
+                .entry(decision.gate_id.clone())
+                .or_default()
+                .push(decision);
+        }
+        let deployments: BTreeMap<_, _> = deployments
+            .iter()
+            .map(|record| (&record.id, record))
+            .collect();
+        let services: BTreeMap<_, _> = services
+            .iter()
+            .map(|service| (&service.id, service))
+            .collect();
+        gates
+            .iter()
+            .map(|gate| {
+                let record = deployments
+                    .get(&gate.deployment_id)
+                    .ok_or_else(|| Refusal::not_found("deployment", gate.deployment_id.as_str()))?;
+                let service = services
+                    .get(&record.service_id)
+                    .ok_or_else(|| Refusal::not_found("service", record.service_id.as_str()))?;
+                let decisions = decisions.get(&gate.id).map_or(&[][..], Vec::as_slice);
+                let may_not = self.may_not_decide(gate, record, decisions);
+                Ok(views::gate(gate, record, service, decisions, may_not))
+            })
+            .collect()
     }
 
     async fn gate_view(&self, gate: &GateRecord) -> Result<GateView, Refusal> {
-        let record = self.find_deployment(gate.deployment_id.as_str()).await?;
-        let service = self.find_service(record.service_id.as_str()).await?;
-        let decisions = self
-            .store()
-            .decision_list(&gate.id)
-            .await
-            .map_err(store_refusal)?;
-        let may_not = self.may_not(Verb::Approve).or_else(|| {
+        self.gate_views(vec![gate.clone()])
+            .await?
+            .pop()
+            .ok_or_else(|| Refusal::not_found("gate", gate.id.as_str()))
+    }
+
+    /// Why the reader may not decide at the gate; `None` when they may, or when nobody can any more.
+    fn may_not_decide(
+        &self,
+        gate: &GateRecord,
+        record: &DeploymentRecord,
+        decisions: &[DecisionRecord],
+    ) -> Option<String> {
+        self.may_not(Verb::Approve).or_else(|| {
             let name = &self.actor.as_ref()?.name;
             if gate.state != GateState::Open {
                 None
@@ -169,8 +230,7 @@ impl Desk {
             } else {
                 None
             }
-        });
-        Ok(views::gate(gate, &record, &service, &decisions, may_not))
+        })
     }
 
     async fn history(&self, service: &Service) -> Result<Vec<DeploymentRecord>, Refusal> {
@@ -349,10 +409,37 @@ impl Console for Desk {
 
     async fn services(&self) -> Result<Vec<ServiceView>, Refusal> {
         self.allow(Verb::View)?;
-        let mut list = Vec::new();
-        for service in self.store().service_list().await.map_err(store_refusal)? {
-            list.push(self.service_view(&service).await?);
-        }
+        let by_service = |records: Vec<DeploymentRecord>| -> BTreeMap<_, _> {
+            records
+                .into_iter()
+                .map(|record| (record.service_id.clone(), record))
+                .collect()
+        };
+        let store = self.store();
+        let active = by_service(
+            store
+                .deployment_list_in_progress()
+                .await
+                .map_err(store_refusal)?,
+        );
+        let last = by_service(
+            store
+                .deployment_list_last_ended()
+                .await
+                .map_err(store_refusal)?,
+        );
+        let known_good = self.control.known_good().await.map_err(store_refusal)?;
+        let mut list: Vec<ServiceView> = store
+            .service_list()
+            .await
+            .map_err(store_refusal)?
+            .iter()
+            .map(|service| {
+                let id = &service.id;
+                let known_good = known_good.get(id).copied().unwrap_or_default();
+                views::service(service, active.get(id), last.get(id), known_good)
+            })
+            .collect();
         list.sort_by(|a, b| {
             (a.active_deployment.is_none(), &a.name, &a.arn).cmp(&(
                 b.active_deployment.is_none(),
@@ -394,6 +481,17 @@ impl Console for Desk {
         self.allow(Verb::View)?;
         let limit = limit(filter.limit)?;
         let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let searched = text(&filter.q);
+        if let Some(searched) = &searched
+            && searched.chars().count() < SHORTEST_SEARCH
+        {
+            return Err(invalid(
+                "q",
+                searched,
+                &format!("at least {SHORTEST_SEARCH} characters of what is searched for"),
+            ));
+        }
+        let notice = searched.and_then(|_| search_notice(&self.store().search_state()));
         let service = match text(&filter.service) {
             None => None,
             Some(service) => match self.find_service(&service).await {
@@ -402,6 +500,7 @@ impl Console for Desk {
                     return Ok(Page {
                         items: Vec::new(),
                         next_cursor: None,
+                        notice: None,
                     });
                 }
                 Err(refusal) => return Err(refusal),
@@ -432,6 +531,7 @@ impl Console for Desk {
         Ok(Page {
             items: found.iter().map(views::deployment).collect(),
             next_cursor,
+            notice,
         })
     }
 
@@ -776,14 +876,27 @@ impl Console for Desk {
             .last()
             .filter(|_| more)
             .map(|last| last.sequence.to_string());
-        let (length, broken_at) = self.store().audit_verify().await.map_err(store_refusal)?;
+        let again = match text(&filter.verify).as_deref() {
+            None => false,
+            Some("again") => true,
+            Some(other) => return Err(invalid("verify", other, "again")),
+        };
+        let chain = self
+            .control
+            .verified_chain(again)
+            .await
+            .map_err(store_refusal)?;
+        let length = self.store().audit_latest().await.map_err(store_refusal)?;
         Ok(AuditPage {
             page: Page {
                 items: found.into_iter().map(views::audit).collect(),
                 next_cursor,
+                notice: None,
             },
             length,
-            broken_at,
+            verified_to: chain.verified_to,
+            verified_at: chain.at,
+            broken_at: chain.broken_at,
         })
     }
 }
@@ -804,6 +917,22 @@ fn service_view(
         .filter(|revision| revision.proof == Proof::KnownGood)
         .count() as i64;
     views::service(service, active, last, known_good)
+}
+
+/// What is said beside the answer of a search that had no text index.
+fn search_notice(state: &SearchState) -> Option<String> {
+    match state {
+        SearchState::Built => None,
+        SearchState::Building { percent } => {
+            let how_far = percent.map_or(String::new(), |percent| format!(" ({percent} %)"));
+            Some(format!(
+                "The index for text is being built{how_far}. Until it is, every deployment is looked through, which takes longer."
+            ))
+        }
+        SearchState::Impossible { reason } => Some(format!(
+            "The database has no index for text, so every deployment was looked through. It said: {reason}. Create the extension pg_trgm and start Switchback again."
+        )),
+    }
 }
 
 fn error_percent(value: &impl Fn(Series, Side) -> Option<f64>, side: Side) -> Option<f64> {

@@ -6,6 +6,7 @@ use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::Phase;
 use switchback_domain::deployment::Standing;
 use switchback_store::DeploymentQuery;
+use switchback_store::SearchState;
 use switchback_store::Store;
 use switchback_store::records::DeploymentRecord;
 
@@ -53,6 +54,43 @@ async fn recorded_history(store: &Store) -> Vec<DeploymentRecord> {
     tx.commit().await.unwrap();
     history.sort_by_key(|record| std::cmp::Reverse((record.started_at, record.id.clone())));
     history
+}
+
+/// What is recorded, changed and changed back is found by its words as they are now, on both databases.
+#[tokio::test]
+async fn a_search_finds_the_words_as_they_are_now() {
+    on_every_database(async |database| {
+        let store = &database.store;
+        assert_ne!(
+            store.search_state(),
+            SearchState::Building { percent: Some(0) },
+            "an empty database has nothing to build"
+        );
+        recorded_history(store).await;
+        let search = async |text: &str| {
+            let query = DeploymentQuery {
+                q: Some(text.to_string()),
+                ..DeploymentQuery::default()
+            };
+            store.deployment_list(&query).await.unwrap()
+        };
+        let mut found = search("D-7").await;
+        let mut record = found.pop().unwrap();
+        assert_eq!(record.aws_id, "d-7");
+        record.reason = Some("say \"hello\" to the 100% plan".to_string());
+        let mut tx = store.begin().await.unwrap();
+        record.generation = tx.deployment_update(&record).await.unwrap();
+        tx.commit().await.unwrap();
+        for text in ["say \"HELLO\"", "100% PLAN", "hello\" to"] {
+            assert_eq!(search(text).await, [record.clone()], "{text}");
+        }
+        record.reason = None;
+        let mut tx = store.begin().await.unwrap();
+        tx.deployment_update(&record).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(search("say \"hello\"").await, []);
+    })
+    .await;
 }
 
 type Fits = fn(&DeploymentRecord) -> bool;

@@ -11,6 +11,7 @@ use switchback_domain::ids::GateId;
 use switchback_domain::ids::ServiceId;
 use switchback_store::AuditQuery;
 use switchback_store::DeploymentQuery;
+use switchback_store::SearchState;
 use switchback_store::Store;
 
 fn folder(name: &str) -> std::path::PathBuf {
@@ -51,8 +52,28 @@ async fn one_by_one_over_sample_rows() {
         pool.close().await;
         let store = Store::open(&url).await.unwrap();
         everything_can_be_read(&store).await;
+        what_was_there_before_is_searched(&store).await;
         store.close().await;
     }
+}
+
+/// The rows are older than the text index: they are found before it is built, and by it afterwards.
+async fn what_was_there_before_is_searched(store: &Store) {
+    let all = store
+        .deployment_list(&DeploymentQuery::default())
+        .await
+        .unwrap();
+    let newest = all.first().unwrap();
+    let query = DeploymentQuery {
+        q: Some(newest.aws_id.clone()),
+        ..DeploymentQuery::default()
+    };
+    assert!(matches!(store.search_state(), SearchState::Building { .. }));
+    let walked = store.deployment_list(&query).await.unwrap();
+    assert!(walked.contains(newest));
+    store.search_build().await.unwrap();
+    assert_eq!(store.search_state(), SearchState::Built);
+    assert_eq!(store.deployment_list(&query).await.unwrap(), walked);
 }
 
 async fn everything_can_be_read(store: &Store) {
