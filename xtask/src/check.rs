@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
-    arrows,
+    arrows, bench,
     build::{self, Profile},
     setup::{self, Need, Tools},
     site, tidy,
@@ -74,7 +74,7 @@ struct Context<'a> {
     browser_code: RefCell<Option<site::BrowserCode>>,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "format",
         needs: &[Need::Components],
@@ -152,6 +152,12 @@ const STEPS: [Step; 12] = [
         needs: &[Need::WasmTarget, Need::Postgres],
         after: &["build"],
         check: journeys_on_postgres,
+    },
+    Step {
+        name: "benches in their smallest size",
+        needs: &[Need::WasmTarget],
+        after: &["build"],
+        check: benches,
     },
 ];
 
@@ -406,6 +412,11 @@ fn journey_tests(context: &Context) -> Command {
         .envs(context.tools.variables());
     cargo.args(["test", "--package", "switchback-tests", "--"]);
     cargo
+}
+
+/// That they still run; what they measure here means nothing.
+fn benches(context: &Context) -> Result<Outcome> {
+    passed(bench::smoke(context.workspace))
 }
 
 /// Takes from a test everything by which it could reach a real AWS account, or be another test on

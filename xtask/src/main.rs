@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask build`, `demo`, `test`, `arrows`, `tidy`.
+//! The project's own commands: `cargo xtask build`, `demo`, `test`, `bench`, `arrows`, `tidy`.
 //!
 //! They need nothing but cargo and rustup. Whatever else a step wants (a browser, a database, a
 //! Python for the foreign clients) is installed by the step itself, or named exactly when it cannot.
 
 mod arrows;
+mod bench;
 mod build;
 mod check;
 mod setup;
@@ -46,6 +47,11 @@ enum Task {
     },
     /// Runs everything that CI runs, in the same order.
     Test(check::Selection),
+    /// Measures a release build, beside a floor in the same run.
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
     /// Compares the edges between our crates with the table of allowed ones.
     Arrows,
     /// Checks the rules that neither the compiler nor clippy knows.
@@ -82,6 +88,7 @@ fn carry_out(task: Task) -> Result<()> {
         }
         Task::Demo { arguments } => build::demo(&workspace, &arguments),
         Task::Test(selection) => check::run_selected(&workspace, &selection),
+        Task::Bench { bench } => bench::carry_out(&workspace, &bench),
         Task::Arrows => arrows::check(&workspace),
         Task::Tidy => tidy::check(&workspace),
     }

@@ -13,9 +13,10 @@ use crate::workspace::{Workspace, files_below, relative};
 const MOST_LINES: usize = 1000;
 
 /// Folders at the root of the workspace that hold our text.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     ".ci",
     "app",
+    "bench",
     "crates",
     "frontend",
     "migrations",
