@@ -37,6 +37,7 @@ use switchback_contract::GateState;
 use switchback_contract::Outcome;
 use switchback_contract::Page;
 use switchback_contract::Phase;
+use switchback_contract::RequestMark;
 use switchback_contract::RollbackCommand;
 use switchback_domain::actor::Verb;
 use switchback_domain::moment::Moment;
@@ -234,10 +235,22 @@ pub async fn decide(
 ) -> Answered {
     let (gate, command) = (segment(id)?, posted.json::<DecisionCommand>()?);
     let console = console(&deps, &caller);
-    change(deps, caller, posted, Verb::Approve, async move {
-        let gate = console.decide(gate, command).await?;
-        Ok(Answer::done(StatusCode::OK, &json!(gate)))
-    })
+    let again = console.clone();
+    change(
+        deps,
+        caller,
+        posted,
+        Verb::Approve,
+        move |request| async move {
+            let command = DecisionCommand { request, ..command };
+            let gate = console.decide(gate, command).await?;
+            Ok(Answer::done(StatusCode::OK, &json!(gate)))
+        },
+        |gate| async move {
+            let gate = again.gate(gate).await?;
+            Ok(Answer::done(StatusCode::OK, &json!(gate)))
+        },
+    )
     .await
 }
 
@@ -273,20 +286,37 @@ pub async fn roll_back(
 ) -> Answered {
     let (service, command) = (segment(id)?, posted.json::<RollbackCommand>()?);
     let console = console(&deps, &caller);
-    change(deps, caller, posted, Verb::RollBack, async move {
-        let operation = console.roll_back(service, command).await?;
-        Ok(Answer::done(StatusCode::ACCEPTED, &json!(operation)))
-    })
+    let again = console.clone();
+    change(
+        deps,
+        caller,
+        posted,
+        Verb::RollBack,
+        |request| async move {
+            let command = RollbackCommand { request, ..command };
+            let operation = console.roll_back(service, command).await?;
+            Ok(Answer::done(StatusCode::ACCEPTED, &json!(operation)))
+        },
+        |operation| async move {
+            let operation = again.operation(operation).await?;
+            Ok(Answer::done(StatusCode::ACCEPTED, &json!(operation)))
+        },
+    )
     .await
 }
 
-async fn change(
+async fn change<F, G>(
     deps: Deps,
     caller: Caller,
     posted: Posted,
     verb: Verb,
-    work: impl Future<Output = Result<Answer, Problem>> + Send + 'static,
-) -> Answered {
+    work: impl FnOnce(Option<RequestMark>) -> F + Send + 'static,
+    answer_of: impl FnOnce(String) -> G + Send + 'static,
+) -> Answered
+where
+    F: Future<Output = Result<Answer, Problem>> + Send + 'static,
+    G: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
     let key = idempotency::key(&posted.headers)?;
     let answered = idempotency::to_the_end(async move {
         let asked = Asked {
@@ -297,7 +327,7 @@ async fn change(
             verb,
             keep: Keep::Refusals,
         };
-        idempotency::once(&deps, asked, || work).await
+        idempotency::once(&deps, asked, work, answer_of).await
     });
     Ok(idempotency::response(answered.await?))
 }

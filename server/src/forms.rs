@@ -35,6 +35,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::json;
 use switchback_contract::DecisionCommand;
+use switchback_contract::OperationView;
 use switchback_contract::RollbackCommand;
 use switchback_contract::Verdict;
 use switchback_domain::actor::Verb;
@@ -71,6 +72,7 @@ pub async fn decide(
         verdict: form.verdict,
         reason,
         evidence_digest: form.evidence_digest,
+        request: None,
     };
     let console = deps.consoles.for_actor(caller.actor.clone());
     let decided = idempotency::to_the_end(async move {
@@ -127,24 +129,21 @@ pub async fn roll_back(
             keep: Keep::OnlyDone,
         };
         let console = deps.consoles.for_actor(caller.actor.clone());
-        let (answer, _) = idempotency::once(&deps, asked, || async {
-            let command = RollbackCommand {
-                target: form.target,
-                reason: form.reason,
-                plan_digest: form.plan_digest,
-            };
-            let operation = console.roll_back(service, command).await?;
-            let path = match &operation.deployment_id {
-                Some(deployment) => format!("/deployments/{}", local::segment(deployment)),
-                None => format!("/services/{}", local::segment(&operation.service_id)),
-            };
-            let location =
-                with_parameters(&path, &[("done", "rollback"), ("operation", &operation.id)]);
-            Ok(Answer {
-                status: StatusCode::SEE_OTHER,
-                body: location,
-            })
-        })
+        let again = console.clone();
+        let (answer, _) = idempotency::once(
+            &deps,
+            asked,
+            |request| async {
+                let command = RollbackCommand {
+                    target: form.target,
+                    reason: form.reason,
+                    plan_digest: form.plan_digest,
+                    request,
+                };
+                Ok(begun(&console.roll_back(service, command).await?))
+            },
+            |operation| async move { Ok(begun(&again.operation(operation).await?)) },
+        )
         .await?;
         Ok(answer.body)
     });
@@ -152,6 +151,18 @@ pub async fn roll_back(
         Ok(location) => see_other(&location),
         Err(problem) => refused(problem, &page, &asking),
     })
+}
+
+/// Leads on to where the operation is shown.
+fn begun(operation: &OperationView) -> Answer {
+    let path = match &operation.deployment_id {
+        Some(deployment) => format!("/deployments/{}", local::segment(deployment)),
+        None => format!("/services/{}", local::segment(&operation.service_id)),
+    };
+    Answer {
+        status: StatusCode::SEE_OTHER,
+        body: with_parameters(&path, &[("done", "rollback"), ("operation", &operation.id)]),
+    }
 }
 
 /// What the form that chooses colours sends.

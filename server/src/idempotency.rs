@@ -1,7 +1,9 @@
 //! One effect for one Idempotency-Key.
 //!
 //! The answer is kept per actor and key, with the route and a digest of the body. Requests with the
-//! same key wait for each other in this process; the second gets the first one's answer. Answers that
+//! same key wait for each other in this process; the second gets the first one's answer. The key is
+//! committed in the transaction of the effect and the answer after it, so a process that ends in between
+//! leaves a key without an answer: whoever repeats the request is told what it made. Answers that
 //! say "try again" (5xx) and "sign in" are not kept, and reads are not asked for here at all. Whoever
 //! may no longer do what was asked is not told what came of it.
 
@@ -23,6 +25,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::Weak;
+use switchback_contract::RequestMark;
 use switchback_domain::actor::Verb;
 use switchback_domain::digest::Digest;
 
@@ -137,18 +140,23 @@ impl Keep {
 }
 
 /// Does the work once per key. Gives the answer and whether it was given before.
-pub async fn once<F>(
+///
+/// `work` is given what it must commit with its effect. `answer_of` makes the answer to a request whose effect was
+/// committed and whose answer was never kept, from the identifier of what it made or decided.
+pub async fn once<F, G>(
     deps: &Deps,
     asked: Asked<'_>,
-    work: impl FnOnce() -> F,
+    work: impl FnOnce(Option<RequestMark>) -> F,
+    answer_of: impl FnOnce(String) -> G,
 ) -> Result<(Answer, bool), Problem>
 where
     F: Future<Output = Result<Answer, Problem>>,
+    G: Future<Output = Result<Answer, Problem>>,
 {
     let signed_in = asked.caller.signed_in()?;
     let actor = signed_in.name.clone();
     let Some(key) = asked.key else {
-        return Ok((work().await?, false));
+        return Ok((work(None).await?, false));
     };
     let body_sha256 = Digest::of_bytes(asked.body);
     let lock = deps.in_flight.of(&actor, &key);
@@ -177,6 +185,11 @@ where
                 ),
             ));
         }
+        if let Some(subject) = before.unanswered() {
+            let answer = answer_of(subject.to_string()).await?;
+            keep(deps, &actor, &key, asked.route, &body_sha256, &answer).await;
+            return Ok((answer, true));
+        }
         let status = StatusCode::from_u16(before.status).unwrap_or(StatusCode::OK);
         return Ok((
             Answer {
@@ -187,7 +200,12 @@ where
         ));
     }
 
-    let answer = match work().await {
+    let mark = RequestMark {
+        key: key.clone(),
+        route: asked.route.to_string(),
+        body_sha256: body_sha256.to_string(),
+    };
+    let answer = match work(Some(mark)).await {
         Ok(answer) => answer,
         Err(problem) => {
             if !asked.keep.keeps(problem.status) {
@@ -203,29 +221,48 @@ where
     if !asked.keep.keeps(answer.status) {
         return Ok((answer, false));
     }
+    keep(deps, &actor, &key, asked.route, &body_sha256, &answer).await;
+    Ok((answer, false))
+}
+
+/// Keeps an answer for its key.
+async fn keep(
+    deps: &Deps,
+    actor: &str,
+    key: &str,
+    route: &str,
+    body_sha256: &Digest,
+    answer: &Answer,
+) {
     let kept = async {
         let mut tx = deps.store.begin().await?;
-        tx.idempotency_insert(
-            &actor,
-            &key,
-            asked.route,
-            body_sha256.as_str(),
-            answer.status.as_u16(),
-            &answer.body,
-            deps.now(),
-        )
-        .await?;
+        let status = answer.status.as_u16();
+        if !tx
+            .idempotency_answer(actor, key, status, &answer.body)
+            .await?
+        {
+            // Nothing was committed with the key: the answer is a refusal.
+            tx.idempotency_insert(
+                actor,
+                key,
+                route,
+                body_sha256.as_str(),
+                status,
+                &answer.body,
+                deps.now(),
+            )
+            .await?;
+        }
         tx.commit().await
     };
     if let Err(error) = kept.await {
-        // The work is done; saying otherwise would make the caller repeat it.
-        tracing::error!(
+        // The work is done; saying otherwise would make the caller repeat it, and whoever does is told what it made.
+        tracing::warn!(
             error = &error as &dyn std::error::Error,
             key,
             "an answer could not be kept for its idempotency key"
         );
     }
-    Ok((answer, false))
 }
 
 /// Does the work to its end even when whoever asked goes away: a closed browser must not leave it half done.

@@ -16,6 +16,7 @@ mod wire;
 mod world;
 
 mod browser;
+mod campaign;
 mod crashes;
 mod deciding;
 mod foreign_clients;

@@ -16,13 +16,13 @@ use crate::world::World;
 
 const HOOKS: &str = "/api/v1/hooks/codedeploy";
 
-fn signature(secret: &str, at: i64, body: &str) -> String {
+pub fn signature(secret: &str, at: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key fits HMAC");
     mac.update(format!("{at}.{body}").as_bytes());
     format!("t={at},v1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-async fn post_hook(api: &Api, signature: &str, body: &str) -> Answer {
+pub async fn post_hook(api: &Api, signature: &str, body: &str) -> Answer {
     let headers = [
         ("content-type", "application/json"),
         ("switchback-signature", signature),

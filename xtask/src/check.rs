@@ -421,7 +421,7 @@ fn benches(context: &Context) -> Result<Outcome> {
 
 /// Takes from a test everything by which it could reach a real AWS account, or be another test on
 /// one desk than on the next.
-fn hermetic(mut command: Command) -> Command {
+pub fn hermetic(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("AWS_") || name.starts_with("SWITCHBACK_") {

@@ -640,6 +640,18 @@ pub struct AuditPage {
     pub broken_at: Option<i64>,
 }
 
+/// What makes a request count once: its Idempotency-Key with what it stands for. Committed with the effect, so that a
+/// crash between the effect and its answer leads to the same answer, never to a second effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestMark {
+    /// The Idempotency-Key.
+    pub key: String,
+    /// The request's path.
+    pub route: String,
+    /// SHA-256 of the request's body, 64 hex digits.
+    pub body_sha256: String,
+}
+
 /// A decision as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionCommand {
@@ -650,6 +662,9 @@ pub struct DecisionCommand {
     pub reason: Option<String>,
     /// What the person was shown.
     pub evidence_digest: String,
+    /// The request that it came with, when that has an Idempotency-Key. Set by the server, never sent.
+    #[serde(skip)]
+    pub request: Option<RequestMark>,
 }
 
 /// A rollback as it is asked for.
@@ -661,6 +676,9 @@ pub struct RollbackCommand {
     pub reason: String,
     /// The digest of the plan that was read.
     pub plan_digest: String,
+    /// The request that it came with, when that has an Idempotency-Key. Set by the server, never sent.
+    #[serde(skip)]
+    pub request: Option<RequestMark>,
 }
 
 /// Everything that can be asked, by one actor. Implemented in `switchback-control`.

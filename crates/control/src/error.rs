@@ -41,6 +41,12 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
             "database_unavailable",
             "The database does not answer now. Nothing was changed. Try again in a moment.",
         ),
+        StoreError::CommitUnknown { .. } => Refusal::new(
+            RefusalKind::Unavailable,
+            "commit_unknown",
+            "The database did not answer. It is not known whether this was recorded. Look at the page again before \
+             you repeat it, or repeat it with the same Idempotency-Key: then it counts once.",
+        ),
         StoreError::Conflict { .. } => Refusal::new(
             RefusalKind::Conflict,
             "changed_meanwhile",

@@ -33,6 +33,7 @@ use switchback_domain::gate::GateState;
 use switchback_domain::gate::Verdict;
 use switchback_domain::ids::GateId;
 use switchback_domain::moment::Moment;
+use switchback_domain::operation;
 use switchback_domain::service::Service;
 use switchback_store::StoreError;
 use switchback_store::Tx;
@@ -66,6 +67,9 @@ const READY_STAGE: &str = "Ready";
 
 /// How long a hook is kept waiting for its lifecycle event to show, in seconds: AWS's own five minutes to start.
 const HOOK_PATIENCE_SECONDS: i64 = 300;
+
+/// Continuing or ending these stages is what a ready-wait holds back.
+const AFTER_READY: &str = "AllowTraffic";
 
 /// What failed is tried again no sooner than this; the pause doubles with every attempt up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
@@ -292,6 +296,7 @@ impl Control {
             delivery: None,
             delivery_detail: None,
             delivery_attempts: 0,
+            delivery_called_at: None,
             generation: 1,
         };
         let mut tx = self.begin().await?;
@@ -409,10 +414,7 @@ impl Control {
             Ok(gates) => gates,
             Err(error) => return log_store("undelivered verdicts could not be read", &error),
         };
-        for gate in gates
-            .into_iter()
-            .filter(|gate| gate.delivery == Some(Delivery::Recorded))
-        {
+        for gate in gates {
             let Some(claim) = self.claim(gate.id.as_str()) else {
                 continue;
             };
@@ -436,7 +438,7 @@ impl Control {
         let Some(mut gate) = self.inner.store.gate_fetch(&listed.id).await? else {
             return Ok(());
         };
-        let (Some(verdict), Some(Delivery::Recorded)) = (gate.verdict, gate.delivery) else {
+        let (Some(verdict), Some(delivery)) = (gate.verdict, gate.delivery) else {
             return Ok(());
         };
         let Some(record) = self
@@ -450,13 +452,33 @@ impl Control {
         let Some(cloud) = self.cloud(&record.region) else {
             return Ok(());
         };
-        if gate.delivery_attempts > 0
-            && let Some(event) = self.shown(&*cloud, &gate, &record).await?
-        {
-            return self.delivered(gate, event, None).await;
+        match delivery {
+            Delivery::Recorded => {}
+            Delivery::Sent => return self.settle_sent(gate, &record).await,
+            Delivery::Confirmed | Delivery::Failed => return Ok(()),
+        }
+        if !self.has_looked(&record.region) {
+            // When an earlier call was begun is told by the account's clock.
+            return Ok(());
+        }
+        if gate.delivery_attempts > 0 {
+            if let Some(event) = self.shown(&*cloud, &gate, &record).await? {
+                return self.delivered(gate, event, None).await;
+            }
+            // AWS takes a while to show a stop, and would take the same stop again.
+            let by_a_stop =
+                (gate.kind, verdict) == (GateKind::CodedeployReadyWait, Verdict::Reject);
+            if let Some(called_at) = gate.delivery_called_at
+                && by_a_stop
+                && cloud.now().millis_since(called_at) < operation::STOP_GRACE_SECONDS * 1000
+            {
+                pause(0).await;
+                return Ok(());
+            }
         }
         // Written before the call, so that a crash in between leads to a look before the next call.
         gate.delivery_attempts += 1;
+        gate.delivery_called_at = Some(cloud.now());
         let mut tx = self.begin().await?;
         gate.generation = tx.gate_update(&gate).await?;
         tx.commit().await?;
@@ -490,6 +512,9 @@ impl Control {
             // recorded, with AWS's words, until AWS shows that the wait is over.
             Err(error) => {
                 gate.delivery_detail = Some(error.to_string());
+                if error.kind != WhatToDo::Unknown {
+                    gate.delivery_called_at = None;
+                }
                 let mut tx = self.begin().await?;
                 tx.gate_update(&gate).await?;
                 tx.change_append(
@@ -505,6 +530,21 @@ impl Control {
         };
         self.inner.wake_watch.notify_waiters();
         result
+    }
+
+    /// A verdict that AWS has answered is confirmed by following its deployment. When the answer came after the last
+    /// look at it, what was recorded at its end tells how the wait ended.
+    async fn settle_sent(
+        &self,
+        gate: GateRecord,
+        record: &DeploymentRecord,
+    ) -> Result<(), StepError> {
+        if !record.standing.outcome.is_final() {
+            pause(0).await;
+            return Ok(());
+        }
+        let event = delivery_event(&gate, record).unwrap_or(DeliveryEvent::Refused);
+        self.delivered(gate, event, None).await
     }
 
     /// What AWS shows about how the wait ended; `None` while it goes on.
@@ -613,6 +653,7 @@ impl Control {
             delivery: None,
             delivery_detail: None,
             delivery_attempts: 0,
+            delivery_called_at: None,
             generation: 1,
         }
     }
@@ -731,6 +772,9 @@ fn delivery_event(gate: &GateRecord, record: &DeploymentRecord) -> Option<Delive
         GateKind::CodedeployReadyWait => match record.reading.status {
             AwsStatus::Ready | AwsStatus::Unknown => return None,
             AwsStatus::Running | AwsStatus::Succeeded => Verdict::Approve,
+            AwsStatus::Failed | AwsStatus::Stopped if went_on_after_ready(record) => {
+                Verdict::Approve
+            }
             AwsStatus::Failed | AwsStatus::Stopped => Verdict::Reject,
         },
     };
@@ -738,6 +782,17 @@ fn delivery_event(gate: &GateRecord, record: &DeploymentRecord) -> Option<Delive
         DeliveryEvent::Shown
     } else {
         DeliveryEvent::Refused
+    })
+}
+
+/// Whether the deployment got past its ready-wait before it ended.
+fn went_on_after_ready(record: &DeploymentRecord) -> bool {
+    record.reading.stages.iter().any(|stage| {
+        let begun = match stage.status {
+            StageStatus::InProgress | StageStatus::Succeeded | StageStatus::Failed => true,
+            StageStatus::Pending | StageStatus::Skipped | StageStatus::Unknown => false,
+        };
+        stage.name == AFTER_READY && begun
     })
 }
 
@@ -749,6 +804,7 @@ fn move_delivery(gate: &mut GateRecord, event: DeliveryEvent, detail: Option<Str
         return false;
     };
     gate.delivery = Some(after);
+    gate.delivery_called_at = None;
     gate.delivery_detail = match (detail, event) {
         (Some(detail), _) => Some(detail),
         (None, DeliveryEvent::Refused) => {

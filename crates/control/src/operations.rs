@@ -4,7 +4,8 @@
 //! call is made once without retries, its answer is committed. Whoever finds an operation in *calling*
 //! or *unknown* asks AWS before anything else: CreateDeployment has no idempotency token, but the
 //! description carries the operation's marker (aws.md §0.1). Only when AWS, after long enough, lists no
-//! such deployment is the call made again.
+//! such deployment is the call made again. Before AWS has answered this process once, nothing is carried
+//! out: how long ago a call was begun is told by the account's clock.
 
 use crate::Control;
 use crate::error::StepError;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use serde_json::json;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
+use switchback_cloud::DeploymentReading;
 use switchback_cloud::NewDeployment;
 use switchback_cloud::WhatToDo;
 use switchback_domain::audit::AuditEntry;
@@ -61,6 +63,8 @@ enum Shown {
     Effect(String),
     /// It had none.
     NoEffect,
+    /// It had none and can have none any more: AWS's id of the deployment that has succeeded.
+    Over(String),
     /// Too early to tell.
     TooEarly,
 }
@@ -110,6 +114,9 @@ impl Control {
         let Some(cloud) = self.cloud(&call.region) else {
             return Ok(());
         };
+        if !self.has_looked(&call.region) {
+            return Ok(());
+        }
         match record.state {
             OperationState::Intended => self.call(&*cloud, record, &call).await,
             OperationState::Calling | OperationState::Unknown => {
@@ -129,6 +136,12 @@ impl Control {
     ) -> Result<(), StepError> {
         let age = cloud.now().millis_since(record.created_at);
         if age > operation::INTENT_LIFETIME_SECONDS * 1000 {
+            // An earlier call that AWS did not show in time may be shown now.
+            if record.attempts > 0
+                && let Shown::Effect(aws_id) = self.shown_effect(cloud, &record, call).await?
+            {
+                return self.found(record, aws_id).await;
+            }
             let detail = "It could not be sent within 15 minutes, and the plan may no longer hold. Nothing was changed. Ask again.";
             return self
                 .moved(
@@ -165,26 +178,67 @@ impl Control {
                     self.moved(&mut record, OperationEvent::Lost, Some(error.to_string()))
                         .await?;
                 }
-                // A refusal may come from our own earlier call having had its effect ("already has an active
-                // deployment", "already completed"): AWS is asked before the operation is called failed.
-                WhatToDo::Never => match self.shown_effect(cloud, &record, call).await? {
-                    Shown::Effect(aws_id) => {
-                        record.aws_id = Some(aws_id.clone());
-                        self.moved(&mut record, OperationEvent::Accepted, Some(aws_id))
-                            .await?;
-                    }
-                    Shown::TooEarly if record.attempts > 1 => {
-                        self.moved(&mut record, OperationEvent::Lost, Some(error.to_string()))
-                            .await?;
-                    }
-                    Shown::NoEffect | Shown::TooEarly => {
-                        let detail = format!("AWS refused: {error}. Nothing was changed.");
-                        self.moved(&mut record, OperationEvent::Refused, Some(detail))
-                            .await?;
-                    }
-                },
+                WhatToDo::Never => self.refused(cloud, &mut record, call, &error).await?,
             },
         }
+        self.inner.wake_watch.notify_waiters();
+        Ok(())
+    }
+
+    /// A refusal may come from our own earlier call having had its effect ("already has an active deployment",
+    /// "already completed"): AWS is asked before the operation is called failed, for as long as it takes AWS to show it.
+    async fn refused(
+        &self,
+        cloud: &dyn Cloud,
+        record: &mut OperationRecord,
+        call: &OperationCall,
+        error: &CloudError,
+    ) -> Result<(), StepError> {
+        let shown = loop {
+            match self.shown_effect(cloud, record, call).await? {
+                Shown::TooEarly if record.attempts > 1 => {
+                    if let Some(aws_id) = self.named_in(cloud, record, error).await? {
+                        break Shown::Effect(aws_id);
+                    }
+                    pause(0).await;
+                }
+                shown => break shown,
+            }
+        };
+        if let Shown::Effect(aws_id) = shown {
+            record.aws_id = Some(aws_id.clone());
+            return self
+                .moved(record, OperationEvent::Accepted, Some(aws_id))
+                .await;
+        }
+        let detail = format!("AWS refused: {error}. Nothing was changed.");
+        self.moved(record, OperationEvent::Refused, Some(detail))
+            .await
+    }
+
+    /// The deployment that a refusal names as the one in the way, when it carries the operation's own marker: AWS knows
+    /// it by its id before it lists it.
+    async fn named_in(
+        &self,
+        cloud: &dyn Cloud,
+        record: &OperationRecord,
+        error: &CloudError,
+    ) -> Result<Option<String>, StepError> {
+        if record.kind != OperationKind::Redeploy {
+            return Ok(None);
+        }
+        let named: Vec<String> = deployment_ids_in(&error.message);
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let readings = cloud.deployments(&named).await?;
+        Ok(marked(readings, record))
+    }
+
+    async fn found(&self, mut record: OperationRecord, aws_id: String) -> Result<(), StepError> {
+        record.aws_id = Some(aws_id.clone());
+        self.moved(&mut record, OperationEvent::Found, Some(aws_id))
+            .await?;
         self.inner.wake_watch.notify_waiters();
         Ok(())
     }
@@ -234,9 +288,12 @@ impl Control {
         call: &OperationCall,
     ) -> Result<(), StepError> {
         match self.shown_effect(cloud, &record, call).await? {
-            Shown::Effect(aws_id) => {
-                record.aws_id = Some(aws_id.clone());
-                self.moved(&mut record, OperationEvent::Found, Some(aws_id))
+            Shown::Effect(aws_id) => self.found(record, aws_id).await,
+            Shown::Over(aws_id) => {
+                let detail = format!(
+                    "The deployment {aws_id} had succeeded before it could be stopped. Nothing was changed."
+                );
+                self.moved(&mut record, OperationEvent::Refused, Some(detail))
                     .await
             }
             Shown::NoEffect => {
@@ -263,30 +320,20 @@ impl Control {
         let called_at = record.called_at.unwrap_or(record.created_at);
         let found = match (record.kind, &call.new, &call.deployment_aws_id) {
             (OperationKind::Redeploy, Some(new), _) => {
-                let since = called_at.plus_seconds(-LOOK_BACK_SECONDS);
+                // From before the first of its calls, whichever of them had the effect.
+                let since = record.created_at.plus_seconds(-LOOK_BACK_SECONDS);
                 let ids = cloud
                     .deployment_ids(Some((&new.application, &new.group)), Some(since))
                     .await?;
-                cloud
-                    .deployments(&ids)
-                    .await?
-                    .into_iter()
-                    .find_map(|reading| {
-                        let (marked, _) = operation::marker(reading.description.as_deref()?)?;
-                        (marked == record.id).then_some(reading.aws_id)
-                    })
+                marked(cloud.deployments(&ids).await?, record)
             }
             (_, _, Some(aws_id)) => {
                 let readings = cloud.deployments(std::slice::from_ref(aws_id)).await?;
-                readings
-                    .first()
-                    .filter(|reading| {
-                        matches!(
-                            reading.reading.status,
-                            AwsStatus::Stopped | AwsStatus::Failed
-                        )
-                    })
-                    .map(|reading| reading.aws_id.clone())
+                match readings.first().map(|reading| reading.reading.status) {
+                    Some(AwsStatus::Stopped | AwsStatus::Failed) => Some(aws_id.clone()),
+                    Some(AwsStatus::Succeeded) => return Ok(Shown::Over(aws_id.clone())),
+                    Some(AwsStatus::Running | AwsStatus::Ready | AwsStatus::Unknown) | None => None,
+                }
             }
             (_, _, None) => None,
         };
@@ -399,6 +446,22 @@ impl Control {
     }
 }
 
+/// The deployment that carries the operation's marker.
+fn marked(readings: Vec<DeploymentReading>, record: &OperationRecord) -> Option<String> {
+    readings.into_iter().find_map(|reading| {
+        let (marked, _) = operation::marker(reading.description.as_deref()?)?;
+        (marked == record.id).then_some(reading.aws_id)
+    })
+}
+
+/// The ids of deployments that a text of AWS's names: `d-` and nine letters or digits.
+fn deployment_ids_in(text: &str) -> Vec<String> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-')
+        .filter(|word| word.len() == 11 && word.starts_with("d-"))
+        .map(str::to_string)
+        .collect()
+}
+
 fn moved_words(record: &OperationRecord) -> String {
     let what = match record.kind {
         OperationKind::RejectAtGate => "The rejection",
@@ -466,4 +529,20 @@ pub(crate) async fn record_intent(
     tx.change_append("operation", record.id.as_str(), on, now)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_deployment_in_the_way() {
+        let text =
+            "The Deployment Group 'web-group' already has an active Deployment 'd-ABC123DEF'";
+        assert_eq!(deployment_ids_in(text), ["d-ABC123DEF"]);
+        assert_eq!(
+            deployment_ids_in("AccessDenied: d-, d-1, id-ABC123DEF"),
+            [""; 0]
+        );
+    }
 }

@@ -199,6 +199,8 @@ pub struct Known {
     pub gate_rejected: bool,
     /// How the deployment that undoes this one stands, when there is one.
     pub rollback: Option<Outcome>,
+    /// It failed or was stopped a moment ago and AWS will roll it back, but has not said yet by which deployment.
+    pub rollback_awaited: bool,
 }
 
 /// Where a deployment is and how it ended.
@@ -280,6 +282,13 @@ fn running_phase(reading: &Reading, known: Known) -> Phase {
 /// Failed or stopped: has the previous revision been put back?
 fn undone(reading: &Reading, known: Known, without_rollback: Outcome) -> Standing {
     let cause = Some(cause(reading, known));
+    if reading.rolled_back_by.is_none() && known.rollback_awaited {
+        return Standing {
+            phase: Some(Phase::CleaningUp),
+            outcome: Outcome::InProgress,
+            cause,
+        };
+    }
     if reading.rolled_back_by.is_none() {
         return Standing::ended(without_rollback, cause);
     }
@@ -443,12 +452,37 @@ mod tests {
     }
 
     #[test]
+    fn a_rollback_that_aws_has_yet_to_name_is_waited_for() {
+        let awaited = Known {
+            rollback_awaited: true,
+            ..Known::default()
+        };
+        let stopped = reading(AwsStatus::Stopped, Some("MANUAL_STOP"), false);
+        let waits = standing(&stopped, awaited);
+        assert_eq!(
+            (waits.outcome, waits.phase),
+            (Outcome::InProgress, Some(Phase::CleaningUp))
+        );
+        // Named in the meantime, or not named in time.
+        let named = reading(AwsStatus::Stopped, Some("MANUAL_STOP"), true);
+        let undone = Known {
+            rollback: Some(Outcome::Succeeded),
+            ..Known::default()
+        };
+        let after = advance(waits, standing(&named, undone));
+        assert_eq!(after.map(|after| after.outcome), Ok(Outcome::RolledBack));
+        let after = advance(waits, standing(&stopped, Known::default()));
+        assert_eq!(after.map(|after| after.outcome), Ok(Outcome::Stopped));
+    }
+
+    #[test]
     fn the_outcome_follows_status_rollback_and_cause() {
         use Outcome::*;
         let known = |gate_rejected, rollback| Known {
             gate_open: false,
             gate_rejected,
             rollback,
+            rollback_awaited: false,
         };
         for (status, code, rolled_back, known, outcome, cause) in [
             (

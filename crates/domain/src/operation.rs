@@ -113,9 +113,9 @@ pub fn operation_after(
         (State::Intended, Event::Call) => Ok(State::Calling),
         (State::Intended, Event::Abandon) => Ok(State::Failed),
         (State::Calling, Event::Accepted) => Ok(State::Submitted),
-        (State::Calling, Event::Refused) => Ok(State::Failed),
+        (State::Calling | State::Unknown, Event::Refused) => Ok(State::Failed),
         (State::Calling, Event::Lost) => Ok(State::Unknown),
-        (State::Calling | State::Unknown, Event::Found) => Ok(State::Submitted),
+        (State::Intended | State::Calling | State::Unknown, Event::Found) => Ok(State::Submitted),
         (State::Calling | State::Unknown, Event::Absent) => Ok(State::Intended),
         (State::Submitted, Event::Finished) => Ok(State::Done),
         (State::Submitted, Event::Broken) => Ok(State::Failed),
@@ -124,7 +124,6 @@ pub fn operation_after(
             Event::Accepted
             | Event::Refused
             | Event::Lost
-            | Event::Found
             | Event::Absent
             | Event::Finished
             | Event::Broken,
@@ -144,7 +143,6 @@ pub fn operation_after(
             State::Unknown,
             Event::Call
             | Event::Accepted
-            | Event::Refused
             | Event::Lost
             | Event::Finished
             | Event::Broken
@@ -170,6 +168,10 @@ pub const INTENT_LIFETIME_SECONDS: i64 = 900;
 
 /// How long AWS may take to show a stop, in seconds (aws.md §1.6: 10 to 25 s seen).
 pub const STOP_GRACE_SECONDS: i64 = 60;
+
+/// How long AWS may take to attach the rollback deployment to one that failed or was stopped, in seconds. Until then
+/// the deployment is not called ended.
+pub const ROLLBACK_GRACE_SECONDS: i64 = 60;
 
 /// How long AWS may take to list a deployment it has accepted, in seconds. Until then "not listed" proves nothing.
 pub const LISTING_GRACE_SECONDS: i64 = 10;

@@ -15,6 +15,7 @@ use crate::search::SearchState;
 use crate::tx::Tx;
 use sqlx::AnyConnection;
 use sqlx::AnyPool;
+use sqlx::Connection as _;
 use sqlx::Executor as _;
 use sqlx::any::AnyConnectOptions;
 use sqlx::any::AnyPoolOptions;
@@ -224,7 +225,12 @@ pub(crate) fn parsed(url: &str) -> Result<(Dialect, AnyConnectOptions), StoreErr
 fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
     let options = AnyPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(Duration::from_millis(WAIT_MILLIS));
+        .acquire_timeout(Duration::from_millis(WAIT_MILLIS))
+        // SQLite ends a transaction by itself when a file cannot be written or the disk is full. The driver still counts
+        // it, and would refuse every later transaction on this connection, on the only one that writes: it is replaced.
+        .before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        });
     match dialect {
         Dialect::Postgres => options,
         // A SQLite connection cannot break, so testing it before each use only costs a trip to its thread.
@@ -291,3 +297,28 @@ const POSTGRES_GUARD: &str = "
     create or replace trigger audit_log_is_never_truncated before truncate on audit_log
     for each statement execute function audit_log_refuse();
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite does by itself when it cannot write, done here by hand.
+    #[tokio::test]
+    async fn writing_goes_on_after_the_database_ended_a_transaction_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("switchback.db");
+        let store = Store::open(&format!("sqlite:{}", path.display()))
+            .await
+            .unwrap();
+        let mut tx = store.begin().await.unwrap();
+        sqlx::raw_sql("rollback")
+            .execute(tx.connection())
+            .await
+            .unwrap();
+        drop(tx);
+        for _ in 0..2 {
+            store.begin().await.unwrap().commit().await.unwrap();
+        }
+        store.close().await;
+    }
+}

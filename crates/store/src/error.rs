@@ -14,6 +14,14 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// The connection broke while a commit was under way: it is not known whether what was to be written stands.
+    /// Read it again before doing anything a second time.
+    #[error("The database did not answer the commit: it is not known whether it was made.")]
+    CommitUnknown {
+        /// The driver's error.
+        #[source]
+        source: sqlx::Error,
+    },
     /// Somebody else was first: a generation has moved on, or a row that must be unique exists already.
     /// Load again and decide again.
     #[error("Somebody else was first: {what}.")]
@@ -94,6 +102,32 @@ impl<T> Doing<T> for Result<T, sqlx::Error> {
     }
 }
 
+/// What a failed commit means: an answer of the database is a refusal, and no answer leaves it open.
+pub(crate) fn commit_failed(source: sqlx::Error) -> StoreError {
+    match source {
+        sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+            classified("committing", source)
+        }
+        source => StoreError::CommitUnknown { source },
+    }
+}
+
+/// What SQLite may do better later: busy, out of memory, read or write of its files failed, full, not to be opened.
+/// Its extended codes (`SQLITE_IOERR_WRITE` is 778) carry the primary one in their lowest byte.
+fn is_passing_on_sqlite(code: &str) -> bool {
+    // A code of PostgreSQL has five characters, one of SQLite at most four.
+    code.len() < 5
+        && code
+            .parse::<u32>()
+            .is_ok_and(|code| matches!(code & 0xff, 5 | 7 | 10 | 13 | 14))
+}
+
+/// What PostgreSQL may do better later: no disk, memory or connection left (class 53), shutting down or starting.
+fn is_passing_on_postgres(code: &str) -> bool {
+    code.len() == 5
+        && (code.starts_with("53") || matches!(code, "57P01" | "57P02" | "57P03" | "58030"))
+}
+
 fn classified(doing: &'static str, source: sqlx::Error) -> StoreError {
     match &source {
         sqlx::Error::Database(error) if error.kind() == ErrorKind::UniqueViolation => {
@@ -106,8 +140,7 @@ fn classified(doing: &'static str, source: sqlx::Error) -> StoreError {
             Some("40001" | "40P01") => StoreError::Conflict {
                 what: doing.to_string(),
             },
-            // SQLite: busy (also its extended forms), disk I/O error, disk full. PostgreSQL: shutting down, starting.
-            Some("5" | "261" | "517" | "10" | "13" | "57P01" | "57P02" | "57P03" | "53300") => {
+            Some(code) if is_passing_on_sqlite(code) || is_passing_on_postgres(code) => {
                 StoreError::Unavailable { doing, source }
             }
             _ => StoreError::Refused { doing, source },
@@ -118,5 +151,40 @@ fn classified(doing: &'static str, source: sqlx::Error) -> StoreError {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => StoreError::Unavailable { doing, source },
         _ => StoreError::Refused { doing, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_better_later() {
+        // SQLite: busy, busy in recovery and snapshot, I/O in writing and syncing, full, cannot open.
+        for code in ["5", "261", "517", "10", "778", "1034", "13", "14"] {
+            assert!(is_passing_on_sqlite(code), "{code}");
+            assert!(!is_passing_on_postgres(code), "{code}");
+        }
+        // PostgreSQL: disk full, out of memory, too many connections, shutting down, I/O.
+        for code in ["53100", "53200", "53300", "57P01", "57P03", "58030"] {
+            assert!(is_passing_on_postgres(code), "{code}");
+            assert!(!is_passing_on_sqlite(code), "{code}");
+        }
+        // Constraints, a trigger's refusal, a mistake in the statement.
+        for code in ["19", "275", "1", "1811", "23514", "P0001", "42601"] {
+            assert!(
+                !is_passing_on_sqlite(code) && !is_passing_on_postgres(code),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_commit_without_an_answer_is_open() {
+        let cut = sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        assert!(matches!(
+            commit_failed(cut),
+            StoreError::CommitUnknown { .. }
+        ));
     }
 }

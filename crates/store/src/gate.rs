@@ -23,7 +23,8 @@ use switchback_domain::ids::GateId;
 use switchback_domain::moment::Moment;
 
 const COLUMNS: &str = "id, deployment_id, deployment_aws_id, kind, stage, wait, state, policy, opened_at, expires_at, \
-     wall_at, closed_at, evidence_digest, verdict, delivery, delivery_detail, delivery_attempts, generation";
+     wall_at, closed_at, evidence_digest, verdict, delivery, delivery_detail, delivery_attempts, delivery_called_at, \
+     generation";
 
 impl Store {
     /// One gate.
@@ -214,7 +215,8 @@ fn columns(gate: &GateRecord) -> Result<Columns, StoreError> {
         .with("verdict", gate.verdict.map(Verdict::word))
         .with("delivery", gate.delivery.map(Delivery::word))
         .with("delivery_detail", gate.delivery_detail.as_deref())
-        .with("delivery_attempts", gate.delivery_attempts))
+        .with("delivery_attempts", gate.delivery_attempts)
+        .with("delivery_called_at", gate.delivery_called_at))
 }
 
 #[derive(sqlx::FromRow)]
@@ -236,6 +238,7 @@ struct GateRow {
     delivery: Option<String>,
     delivery_detail: Option<String>,
     delivery_attempts: i64,
+    delivery_called_at: Option<i64>,
     generation: i64,
 }
 
@@ -265,6 +268,7 @@ impl TryFrom<GateRow> for GateRecord {
             evidence_digest: Digest::new(row.evidence_digest),
             delivery_detail: row.delivery_detail,
             delivery_attempts: row.delivery_attempts,
+            delivery_called_at: row.delivery_called_at.map(Moment::from_millis),
             generation: row.generation,
         })
     }

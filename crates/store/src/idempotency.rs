@@ -25,6 +25,17 @@ pub struct IdempotencyRecord {
 /// How long an answer is kept for a repeated key, in milliseconds: a week.
 const KEYS_KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 
+impl IdempotencyRecord {
+    /// The status of a request whose effect is committed and whose answer has yet to be kept: the process ended in
+    /// between. The body is then the identifier of what was made or decided.
+    pub const UNANSWERED: u16 = 102;
+
+    /// What the request made or decided, when its answer was never kept.
+    pub fn unanswered(&self) -> Option<&str> {
+        (self.status == IdempotencyRecord::UNANSWERED).then_some(self.body.as_str())
+    }
+}
+
 impl Store {
     /// What was answered to this actor's request with this key.
     pub async fn idempotency_fetch(
@@ -82,6 +93,30 @@ impl Tx {
             )
             .await?;
         Ok(inserted == 1)
+    }
+
+    /// Keeps the answer to a request whose effect was committed with its key. False when no such request waits for its
+    /// answer.
+    pub async fn idempotency_answer(
+        &mut self,
+        actor: &str,
+        key: &str,
+        status: u16,
+        body: &str,
+    ) -> Result<bool, StoreError> {
+        let updated = sqlx::query(
+            "update idempotency_keys set status = $3, body = $4 \
+             where actor = $1 and idempotency_key = $2 and status = $5",
+        )
+        .bind(actor)
+        .bind(key)
+        .bind(i64::from(status))
+        .bind(body)
+        .bind(i64::from(IdempotencyRecord::UNANSWERED))
+        .execute(self.connection())
+        .await
+        .doing("keeping an answer for its idempotency key")?;
+        Ok(updated.rows_affected() == 1)
     }
 }
 

@@ -126,6 +126,8 @@ pub struct GateRecord {
     pub delivery_detail: Option<String>,
     /// How often AWS was called for it.
     pub delivery_attempts: i64,
+    /// When the call was begun whose answer is not known (the account's clock); `None` while no call is open.
+    pub delivery_called_at: Option<Moment>,
     /// Grows with every change.
     pub generation: i64,
 }

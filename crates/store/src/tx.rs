@@ -3,6 +3,7 @@
 use crate::connect::Dialect;
 use crate::error::Doing as _;
 use crate::error::StoreError;
+use crate::error::commit_failed;
 use sqlx::Any;
 use sqlx::AnyConnection;
 use sqlx::Transaction;
@@ -63,7 +64,7 @@ impl Tx {
                 .await
                 .doing("telling other processes of a change")?;
         }
-        inner.commit().await.doing("committing")?;
+        inner.commit().await.map_err(commit_failed)?;
         if let Some(sequence) = appended_change {
             latest_change.send_if_modified(|latest| {
                 let newer = sequence > *latest;

@@ -151,6 +151,41 @@ async fn an_answer_is_not_told_again_to_who_may_no_longer_do_it() {
     assert_eq!(world.work.decisions.load(Ordering::SeqCst), 0);
 }
 
+/// The process ended after the effect was committed with its key, and before its answer was.
+#[tokio::test]
+async fn who_repeats_a_request_after_a_crash_is_told_what_it_did() {
+    let world = world().await;
+    let path = "/api/v1/gates/gate-1/decisions";
+    let digest = switchback_domain::digest::Digest::of_bytes(DECISION.as_bytes());
+    let mut tx = world.deps.store.begin().await.unwrap();
+    let unanswered = switchback_store::IdempotencyRecord::UNANSWERED;
+    tx.idempotency_insert(
+        "token:ci",
+        "k1",
+        path,
+        digest.as_str(),
+        unanswered,
+        "gate-1",
+        NOW,
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..2 {
+        let answer = world.keyed(path, "k1", DECISION).await;
+        assert_eq!(
+            (answer.status, answer.header(idempotency::REPLAYED)),
+            (200, "true"),
+            "{}",
+            answer.body
+        );
+        assert_eq!(answer.json()["id"], "gate-1");
+    }
+    assert_eq!(world.work.decisions.load(Ordering::SeqCst), 0);
+    let kept = world.deps.store.idempotency_fetch("token:ci", "k1").await;
+    assert_eq!(kept.unwrap().map(|kept| kept.status), Some(200));
+}
+
 /// Where a refused form leads, without the seal that it must have.
 fn unsealed(answer: &Answer) -> &str {
     let (location, seal) = answer.location().split_once("&seal=").expect("a seal");

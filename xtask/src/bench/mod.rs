@@ -5,6 +5,7 @@
 //! first of all and stay light.
 
 mod decide;
+mod faults;
 mod idle;
 mod live;
 mod pages;
@@ -35,6 +36,8 @@ pub enum Bench {
     Decide(Options),
     /// The calls of AWS while nothing happens.
     Idle(Options),
+    /// Everything that acts on AWS under every fault, with the table of docs/faults.md.
+    Faults(faults::Campaign),
     /// Lists the benches.
     List,
 }
@@ -71,10 +74,12 @@ pub fn carry_out(workspace: &Workspace, bench: &Bench) -> Result<()> {
         Bench::Live(options) => live::run(workspace, options),
         Bench::Decide(options) => decide::run(workspace, options),
         Bench::Idle(options) => idle::run(workspace, options),
+        Bench::Faults(campaign) => faults::run_campaign(workspace, campaign),
         Bench::List => {
             for (name, about) in LIST {
                 eprintln!("  {name:<8}  {about}");
             }
+            eprintln!("  {:<8}  {}", "faults", faults::ABOUT);
             Ok(())
         }
     }

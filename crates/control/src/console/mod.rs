@@ -37,6 +37,7 @@ use switchback_contract::PlanView;
 use switchback_contract::Proof;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
+use switchback_contract::RequestMark;
 use switchback_contract::RevisionView;
 use switchback_contract::RollbackCommand;
 use switchback_contract::RollbackPage;
@@ -62,8 +63,10 @@ use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Service;
 use switchback_store::AuditQuery;
 use switchback_store::DeploymentQuery;
+use switchback_store::IdempotencyRecord;
 use switchback_store::SHORTEST_SEARCH;
 use switchback_store::SearchState;
+use switchback_store::Tx;
 use switchback_store::records::DecisionRecord;
 use switchback_store::records::DeploymentRecord;
 use switchback_store::records::GateRecord;
@@ -685,6 +688,7 @@ impl Console for Desk {
             .iter()
             .filter(|earlier| earlier.verdict == Verdict::Approve)
             .count() as u32;
+        mark_request(&mut tx, &actor, command.request.as_ref(), id.as_str(), now).await?;
         gates::record_decision(&mut tx, &mut record, &deployment, decision, approvals)
             .await
             .map_err(|error| match error {
@@ -695,7 +699,16 @@ impl Console for Desk {
             })?;
         tx.commit().await.map_err(store_refusal)?;
         self.control.inner.wake_acts.notify_one();
-        self.gate_view(&record).await
+        self.gate_view(&record).await.map_err(|refusal| {
+            Refusal::new(
+                RefusalKind::Unavailable,
+                "decided_unread",
+                format!(
+                    "The decision is recorded, but it could not be read again ({}). Do not repeat it; load the page again.",
+                    refusal.code
+                ),
+            )
+        })
     }
 
     async fn plan_rollback(&self, service: String, target: String) -> Result<PlanView, Refusal> {
@@ -827,7 +840,14 @@ impl Console for Desk {
             ));
         }
         let record = self
-            .commit_rollback(&actor, &service, &plan, &facts, &reason)
+            .commit_rollback(
+                &actor,
+                &service,
+                &plan,
+                &facts,
+                &reason,
+                command.request.as_ref(),
+            )
             .await?;
         Ok(views::operation(&record))
     }
@@ -955,6 +975,40 @@ fn operation_in_progress() -> Refusal {
         "operation_in_progress",
         "A rollback of this service was asked for already and AWS has not answered. Watch it instead of repeating it.",
     )
+}
+
+/// Commits the request's Idempotency-Key with its effect: `subject` is what the answer is made from if it is never kept.
+async fn mark_request(
+    tx: &mut Tx,
+    actor: &Actor,
+    request: Option<&RequestMark>,
+    subject: &str,
+    now: Moment,
+) -> Result<(), Refusal> {
+    let Some(request) = request else {
+        return Ok(());
+    };
+    let fresh = tx
+        .idempotency_insert(
+            &actor.name,
+            &request.key,
+            &request.route,
+            &request.body_sha256,
+            IdempotencyRecord::UNANSWERED,
+            subject,
+            now,
+        )
+        .await
+        .map_err(store_refusal)?;
+    if fresh {
+        return Ok(());
+    }
+    // Another process answers the same request at this moment.
+    Err(Refusal::new(
+        RefusalKind::Unavailable,
+        "request_in_progress",
+        "A request with this Idempotency-Key is being answered. Nothing was done a second time. Send it again for its answer.",
+    ))
 }
 
 fn decided_already() -> Refusal {

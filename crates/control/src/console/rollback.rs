@@ -2,6 +2,7 @@
 
 use crate::console::Desk;
 use crate::console::gate_closed;
+use crate::console::mark_request;
 use crate::console::operation_in_progress;
 use crate::error::step_refusal;
 use crate::error::store_refusal;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use switchback_contract::PlanView;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
+use switchback_contract::RequestMark;
 use switchback_domain::actor::Actor;
 use switchback_domain::appspec;
 use switchback_domain::deployment::Outcome;
@@ -232,6 +234,7 @@ impl Desk {
         plan: &Plan,
         facts: &PlanFacts,
         reason: &str,
+        request: Option<&RequestMark>,
     ) -> Result<OperationRecord, Refusal> {
         let now = self.now();
         let id = OperationId::from_random((self.control.inner.random)());
@@ -284,6 +287,7 @@ impl Desk {
             return Err(operation_in_progress());
         }
         let mut tx = self.store().begin().await.map_err(store_refusal)?;
+        mark_request(&mut tx, actor, request, record.id.as_str(), now).await?;
         if let (OperationKind::RejectAtGate, Some(gate_id)) = (plan.kind, &plan.gate) {
             // The decision is the effect: the reconciler of verdicts delivers it.
             record.state = OperationState::Submitted;

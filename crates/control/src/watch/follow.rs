@@ -24,14 +24,19 @@ use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Known;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::Reading;
+use switchback_domain::gate::GateKind;
 use switchback_domain::gate::GateState;
 use switchback_domain::gate::Verdict;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::metrics::MetricPoint;
 use switchback_domain::metrics::Side;
+use switchback_domain::operation;
+use switchback_domain::operation::OperationKind;
+use switchback_domain::operation::OperationState;
 use switchback_domain::service::Service;
 use switchback_store::DeploymentQuery;
 use switchback_store::records::DeploymentRecord;
+use switchback_store::records::GateRecord;
 
 /// Metrics are drawn from this long before a deployment started.
 const METRICS_BEFORE_SECONDS: i64 = 15 * 60;
@@ -133,6 +138,9 @@ impl Control {
                 .iter()
                 .any(|gate| gate.verdict == Some(Verdict::Reject)),
             rollback,
+            rollback_awaited: self
+                .rollback_awaited(cloud, &service, &after, &gates)
+                .await?,
         };
         match deployment::advance(record.standing, deployment::standing(&after.reading, known)) {
             Ok(standing) => after.standing = standing,
@@ -270,6 +278,56 @@ impl Control {
             self.inner.wake_acts.notify_one();
         }
         Ok(())
+    }
+
+    /// Whether AWS will roll back a deployment that failed or was stopped a moment ago: by the group's own setting, or
+    /// because we stopped it with rollback. AWS may attach the rollback a moment after it reports the stop.
+    async fn rollback_awaited(
+        &self,
+        cloud: &dyn Cloud,
+        service: &Service,
+        record: &DeploymentRecord,
+        gates: &[GateRecord],
+    ) -> Result<bool, StepError> {
+        let reading = &record.reading;
+        let ended_at = record.ended_at.unwrap_or(record.observed_at);
+        let grace = operation::ROLLBACK_GRACE_SECONDS * 1000;
+        if reading.rolled_back_by.is_some()
+            || reading.rolls_back.is_some()
+            || record.previous_revision.is_none()
+            || cloud.now().millis_since(ended_at) >= grace
+        {
+            return Ok(false);
+        }
+        let group = &service.deployment_group;
+        match reading.status {
+            AwsStatus::Failed if group.rolls_back_on_failure => return Ok(true),
+            AwsStatus::Stopped if reading.error_code.as_deref() == Some("ALARM_ACTIVE") => {
+                return Ok(group.rolls_back_on_alarm);
+            }
+            AwsStatus::Stopped => {}
+            AwsStatus::Failed
+            | AwsStatus::Running
+            | AwsStatus::Ready
+            | AwsStatus::Succeeded
+            | AwsStatus::Unknown => return Ok(false),
+        }
+        let by_a_gate = gates.iter().any(|gate| {
+            gate.kind == GateKind::CodedeployReadyWait && gate.verdict == Some(Verdict::Reject)
+        });
+        let operations = self
+            .inner
+            .store
+            .operation_list_by_deployment(&record.id)
+            .await?;
+        let by_an_operation = operations.iter().any(|operation| {
+            operation.kind == OperationKind::StopInFlight
+                && !matches!(
+                    operation.state,
+                    OperationState::Intended | OperationState::Failed
+                )
+        });
+        Ok(by_a_gate || by_an_operation)
     }
 
     /// Reads the listener's weights and finds out which target group is old and which is new.

@@ -102,6 +102,8 @@ async fn everything_can_be_read(store: &Store) {
             .len(),
         2
     );
+    let unanswered = store.gate_fetch(&GateId::new("gate-3")).await.unwrap();
+    assert!(unanswered.unwrap().delivery_called_at.is_some());
     assert_eq!(
         store
             .decision_list(&GateId::new("gate-1"))

@@ -590,6 +590,28 @@ async fn users_tokens_and_idempotency_keys() {
             })
         );
         assert_eq!(store.idempotency_fetch("noor", "k").await.unwrap(), None);
+
+        // An effect that was committed with its key waits for its answer, which is kept once.
+        let mut tx = store.begin().await.unwrap();
+        let unanswered = IdempotencyRecord::UNANSWERED;
+        tx.idempotency_insert("dana", "k2", "/r", "aa", unanswered, "op-1", at(0))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let waiting = store.idempotency_fetch("dana", "k2").await.unwrap();
+        assert_eq!(
+            waiting.as_ref().and_then(IdempotencyRecord::unanswered),
+            Some("op-1")
+        );
+        let mut tx = store.begin().await.unwrap();
+        for (key, kept) in [("k2", true), ("k2", false), ("k", false), ("k3", false)] {
+            let answered = tx.idempotency_answer("dana", key, 202, "{}").await;
+            assert_eq!(answered.unwrap(), kept, "{key}");
+        }
+        tx.commit().await.unwrap();
+        let answered = store.idempotency_fetch("dana", "k2").await.unwrap();
+        let answered = answered.unwrap();
+        assert_eq!((answered.unanswered(), answered.status), (None, 202));
         let mut tx = store.begin().await.unwrap();
         let taken = tx.user_insert(&user("dana", 2)).await;
         assert!(

@@ -198,6 +198,7 @@ pub fn gate(deployment: &DeploymentRecord, wait: &str) -> GateRecord {
         delivery: Some(Delivery::Sent),
         delivery_detail: Some("req-1".to_string()),
         delivery_attempts: 1,
+        delivery_called_at: Some(at(21)),
         generation: 1,
     }
 }
@@ -212,6 +213,7 @@ pub fn open_gate(deployment: &DeploymentRecord, wait: &str, expires_at: Moment) 
         delivery: None,
         delivery_detail: None,
         delivery_attempts: 0,
+        delivery_called_at: None,
         ..gate(deployment, wait)
     }
 }
