@@ -16,16 +16,15 @@ use switchback_contract::AuditFilter;
 use switchback_contract::AuditPage;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentPage;
-use switchback_contract::DeploymentView;
 use switchback_contract::DiffPage;
 use switchback_contract::GateView;
 use switchback_contract::GuideView;
+use switchback_contract::HistoryPage;
 use switchback_contract::Me;
 use switchback_contract::NowPage;
-use switchback_contract::Page;
 use switchback_contract::RollbackPage;
 use switchback_contract::ServicePage;
-use switchback_contract::ServiceView;
+use switchback_contract::ServicesPage;
 
 /// Who is signed in.
 #[server(name = AskMe, prefix = "/ask", endpoint = "me", input = GetUrl)]
@@ -60,11 +59,11 @@ pub async fn now_page() -> Result<NowPage, AppError> {
         .await?)
 }
 
-/// All services.
-#[server(name = AskServices, prefix = "/ask", endpoint = "services", input = GetUrl)]
-pub async fn services() -> Result<Vec<ServiceView>, AppError> {
+/// The page of all services.
+#[server(name = AskServicesPage, prefix = "/ask", endpoint = "services-page", input = GetUrl)]
+pub async fn services_page() -> Result<ServicesPage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
-        .services()
+        .services_page()
         .await?)
 }
 
@@ -123,11 +122,11 @@ pub async fn gates(only_open: bool) -> Result<Vec<GateView>, AppError> {
         .await?)
 }
 
-/// The history, newest first.
-#[server(name = AskDeployments, prefix = "/ask", endpoint = "deployments", input = GetUrl)]
-pub async fn deployments(filter: DeploymentFilter) -> Result<Page<DeploymentView>, AppError> {
+/// The page History.
+#[server(name = AskHistoryPage, prefix = "/ask", endpoint = "history-page", input = GetUrl)]
+pub async fn history_page(filter: DeploymentFilter) -> Result<HistoryPage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
-        .deployments(filter)
+        .history_page(filter)
         .await?)
 }
 

@@ -128,6 +128,12 @@ pub async fn deployments(desk: State<Deps>, caller: Extension<Caller>, uri: Uri)
     Ok(Json(console.deployments(filter).await?).into_response())
 }
 
+/// GET /coverage: what is recorded of each account and region, and when nobody looked.
+pub async fn coverage(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
+    parameters(&uri, &[])?;
+    whole_list(console(&desk, &caller).coverage().await?)
+}
+
 /// GET /deployments/{id}: by our identifier or AWS's.
 pub async fn deployment(
     desk: State<Deps>,

@@ -163,6 +163,9 @@ pass_on! {
     service_page(service: String) -> ServicePage;
     revisions(service: String) -> Vec<RevisionView>;
     deployments(filter: DeploymentFilter) -> Page<DeploymentView>;
+    history_page(filter: DeploymentFilter) -> HistoryPage;
+    coverage() -> Vec<RegionCoverage>;
+    services_page() -> ServicesPage;
     deployment(id: String) -> DeploymentView;
     deployment_page(id: String) -> DeploymentPage;
     deployment_metrics(id: String) -> Vec<MetricPoint>;

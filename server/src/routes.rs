@@ -167,6 +167,7 @@ pub const ROUTES: &[Route] = &[
     signed_in(Method::GET, "/api/v1/deployments/{id}/metrics", || {
         get(api::deployment_metrics)
     }),
+    signed_in(Method::GET, "/api/v1/coverage", || get(api::coverage)),
     signed_in(Method::GET, "/api/v1/gates", || get(api::gates)),
     signed_in(Method::GET, "/api/v1/gates/{id}", || get(api::gate)),
     signed_in(Method::POST, "/api/v1/gates/{id}/decisions", || {

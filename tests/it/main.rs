@@ -20,6 +20,7 @@ mod campaign;
 mod crashes;
 mod deciding;
 mod foreign_clients;
+mod importing;
 mod ledger;
 mod lists;
 mod operating;

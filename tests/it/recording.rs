@@ -161,7 +161,11 @@ async fn a_malformed_app_spec_is_refused_by_aws_and_leaves_nothing_behind() {
     let new = audit
         .iter()
         .filter(|entry| entry["sequence"].as_i64() > Some(before));
-    let events: Vec<&str> = new.filter_map(|entry| entry["event"].as_str()).collect();
+    // The import of an account without a past may end at any time.
+    let events: Vec<&str> = new
+        .filter_map(|entry| entry["event"].as_str())
+        .filter(|event| event.starts_with("deployment_"))
+        .collect();
     assert_eq!(events, ["deployment_ended", "deployment_recorded"]);
     world.finish(&[]).await;
 }

@@ -13,6 +13,8 @@ use crate::pages::page;
 use crate::pages::rollback_link;
 use crate::parts::chart::Cursor;
 use crate::parts::chart::chart;
+use crate::parts::coverage::previous_words;
+use crate::parts::coverage::sight_words;
 use crate::parts::difference::changed_words;
 use crate::parts::difference::difference_table;
 use crate::parts::frame::Section;
@@ -199,17 +201,10 @@ fn meta(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
     let related = |text: &'static str, id: &Option<String>| {
         id.clone().map(|id| view! { <div><dt>{text}</dt><dd><a href=format!("/deployments/{id}")>"that deployment"</a></dd></div> })
     };
-    let previous_from = deployment.previous_revision_from.as_deref().map(|from| {
-        let text = match from {
-            "task_set" => "seen as task set",
-            "earlier_deployment" => "target of the deployment before",
-            "observed_serving" => "seen serving",
-            "stopped_task" => "from a stopped task",
-            "previous_revision" => "as CodeDeploy says",
-            other => other,
-        };
-        view! { <div><dt>"Previous"</dt><dd>{text.to_string()}</dd></div> }
-    });
+    let previous_from = previous_words(deployment)
+        .map(|text| view! { <div><dt>"Previous"</dt><dd>{text}</dd></div> });
+    let sight =
+        sight_words(deployment).map(|text| view! { <div><dt>"Record"</dt><dd>{text}</dd></div> });
     view! {
         <dl class="meta">
             <div><dt>"Strategy"</dt><dd title=deployment.strategy.clone()>{strategy_words(&deployment.strategy)}</dd></div>
@@ -219,6 +214,7 @@ fn meta(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
             <div><dt>"Why"</dt><dd>{deployment.reason.clone().map_or_else(|| "no reason recorded".to_string(), |reason| format!("“{reason}”"))}</dd></div>
             <div><dt>"AWS"</dt><dd>{identifier(&deployment.aws_id)}</dd></div>
             {previous_from}
+            {sight}
             {related("Undoes", &deployment.rollback_of)}
             {related("Undone by", &deployment.rolled_back_by)}
         </dl>

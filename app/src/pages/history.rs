@@ -3,8 +3,8 @@
 use crate::asks;
 use crate::pages::Shown;
 use crate::pages::page;
-use crate::parts::deployment_rows::Grouping;
-use crate::parts::deployment_rows::deployment_table;
+use crate::parts::coverage::imports;
+use crate::parts::deployment_rows::history_table;
 use crate::parts::frame::Section;
 use crate::parts::small::download_csv;
 use crate::parts::small::empty;
@@ -12,9 +12,8 @@ use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use switchback_contract::DeploymentFilter;
-use switchback_contract::DeploymentView;
+use switchback_contract::HistoryPage;
 use switchback_contract::Outcome;
-use switchback_contract::Page;
 use switchback_contract::Phase;
 
 /// `/history?q=&service=&outcome=&phase=&actor=&from=&to=&cursor=`
@@ -41,7 +40,7 @@ pub fn History() -> impl IntoView {
     let asked = filter.clone();
     page(
         Section::History,
-        asks::deployments(filter),
+        asks::history_page(filter),
         move |answer, _| Shown {
             title: "History".to_string(),
             now: None,
@@ -86,19 +85,27 @@ fn csv_address(filter: &DeploymentFilter) -> String {
     words::link("/api/v1/deployments", &query)
 }
 
-fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
+fn content(filter: &DeploymentFilter, answer: &HistoryPage) -> AnyView {
+    let page = &answer.page;
     let is_filtered = pairs(filter).iter().any(|(_, _, value)| value.is_some());
-    let rows = if page.items.is_empty() && is_filtered {
+    let rows = if page.items.is_empty() && answer.gaps.is_empty() && is_filtered {
         empty("No deployment matches. Take a filter away, or ask for a longer time.")
-    } else if page.items.is_empty() {
+    } else if page.items.is_empty() && answer.gaps.is_empty() {
         empty(
             "No deployment is recorded yet. The history that AWS still has is read first; every new deployment follows as it happens.",
         )
     } else {
-        deployment_table(
+        let is_end = page.next_cursor.is_none() && !is_filtered;
+        let beginnings = if is_end {
+            answer.regions.as_slice()
+        } else {
+            &[]
+        };
+        history_table(
             "Deployments, newest first, by day of their start in UTC",
             &page.items,
-            Grouping::ByDay,
+            &answer.gaps,
+            beginnings,
         )
     };
     let older = page.next_cursor.as_deref().map(|cursor| view! { <a class="button" rel="next" href=address(filter, None, Some(cursor))>"Older"</a> });
@@ -113,6 +120,7 @@ fn content(filter: &DeploymentFilter, page: &Page<DeploymentView>) -> AnyView {
                 <p class="quiet">"newest first, times in UTC"</p>
                 <p class="title-act aside">{download_csv(csv_address(filter))}</p>
             </div>
+            {imports(&answer.regions)}
             {filter_form(filter)}
             {chips(filter)}
             {page.notice.clone().map(|notice| view! { <p class="quiet" role="status">{notice}</p> })}

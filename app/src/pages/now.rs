@@ -9,6 +9,8 @@ use crate::live::Live;
 use crate::live::trouble_line;
 use crate::pages::Shown;
 use crate::pages::page;
+use crate::parts::coverage::imports;
+use crate::parts::coverage::since_words;
 use crate::parts::deployment_rows::Grouping;
 use crate::parts::deployment_rows::deployment_table;
 use crate::parts::frame::Section;
@@ -73,6 +75,7 @@ fn content(page: &NowPage, now: Signal<Moment>) -> AnyView {
             <p class="quiet">{move || { let at = now.get(); time(at, format!("{}, {} UTC", at.calendar_date(), at.clock_time())) }}</p>
             {coverage(&page.coverage, now)}
         </div>
+        {imports(&page.coverage.regions)}
         <section aria-labelledby="needs-you">
             <h2 id="needs-you">"Needs you "<span class="quiet">{match page.needs_you.len() {
                 0 => String::new(),
@@ -141,7 +144,8 @@ fn coverage(coverage: &Coverage, now: Signal<Moment>) -> AnyView {
         view! { <span class="state wait">{icon(Shape::Warning)} <span>{format!("Last check: {trouble}")}</span></span> }
     });
     let ledger = format!(" · {}", coverage.ledger);
-    view! { <p class="coverage quiet">{trouble} <span>{watched}{looked}{ledger}</span></p> }
+    let since = since_words(&coverage.regions).map(|words| view! { <span>{words}</span> });
+    view! { <p class="coverage quiet">{trouble} <span>{watched}{looked}{ledger}</span>{since}</p> }
         .into_any()
 }
 

@@ -3,6 +3,8 @@
 use crate::asks;
 use crate::pages::Shown;
 use crate::pages::page;
+use crate::parts::coverage::imports;
+use crate::parts::coverage::is_importing;
 use crate::parts::frame::Section;
 use crate::parts::small::download_csv;
 use crate::parts::small::empty;
@@ -12,16 +14,23 @@ use crate::parts::state::state;
 use crate::words;
 use leptos::prelude::*;
 use switchback_contract::Outcome;
+use switchback_contract::RegionCoverage;
 use switchback_contract::ServiceView;
 use switchback_contract::strategy_words;
 
 /// `/services`
 #[component]
 pub fn Services() -> impl IntoView {
-    page(Section::Services, asks::services(), |services, _| Shown {
-        title: "Services".to_string(),
-        now: services.iter().map(|service| service.observed_at).max(),
-        content: content(services),
+    page(Section::Services, asks::services_page(), |answer, _| {
+        Shown {
+            title: "Services".to_string(),
+            now: answer
+                .services
+                .iter()
+                .map(|service| service.observed_at)
+                .max(),
+            content: content(answer.services, &answer.regions),
+        }
     })
 }
 
@@ -42,7 +51,7 @@ fn urgency(service: &ServiceView) -> u8 {
     }
 }
 
-fn content(mut services: Vec<ServiceView>) -> AnyView {
+fn content(mut services: Vec<ServiceView>, regions: &[RegionCoverage]) -> AnyView {
     services.sort_by_key(urgency);
     let count = words::counted(services.len(), "service", "services");
     let rows = services.iter().map(|service| {
@@ -60,7 +69,9 @@ fn content(mut services: Vec<ServiceView>) -> AnyView {
             </tr>
         }
     });
-    let table = if services.is_empty() {
+    let table = if services.is_empty() && (regions.is_empty() || is_importing(regions)) {
+        empty("No service is known yet: the account is still being read.")
+    } else if services.is_empty() {
         empty(
             "No service is watched yet. Services of the configured accounts appear here after the first full look at AWS.",
         )
@@ -82,6 +93,7 @@ fn content(mut services: Vec<ServiceView>) -> AnyView {
         <div class="page">
             <div class="title-row"><h1>"Services"</h1><p class="quiet">{count}", problems first"</p>
                 <p class="title-act aside">{download_csv("/api/v1/services?format=csv".to_string())}</p></div>
+            {imports(regions)}
             {table}
         </div>
     }

@@ -1,12 +1,18 @@
 //! The table of deployments, the same everywhere: time, service, change, state.
 
+use crate::parts::coverage::beginning_words;
+use crate::parts::coverage::gap_words;
+use crate::parts::coverage::sight_word;
+use crate::parts::coverage::sight_words;
 use crate::parts::small::change;
 use crate::parts::small::time;
 use crate::parts::state::state;
 use crate::words;
 use leptos::prelude::*;
 use switchback_contract::DeploymentView;
+use switchback_contract::GapView;
 use switchback_contract::Moment;
+use switchback_contract::RegionCoverage;
 use switchback_contract::duration_words;
 use switchback_contract::strategy_words;
 
@@ -19,19 +25,74 @@ pub enum Grouping {
     ByDay,
 }
 
+/// One row, with the moment that it stands at.
+#[derive(Clone, Copy)]
+enum Entry<'a> {
+    Deployment(&'a DeploymentView),
+    /// At the moment from which it was looked at again.
+    Gap(&'a GapView),
+    /// The record begins, with the row above.
+    Beginning(&'a RegionCoverage, Moment),
+}
+
+impl Entry<'_> {
+    fn at(self) -> Moment {
+        match self {
+            Entry::Deployment(deployment) => deployment.started_at,
+            Entry::Gap(gap) => gap.to,
+            Entry::Beginning(_, at) => at,
+        }
+    }
+}
+
 /// A table of deployments, in the order given.
 pub fn deployment_table(
     caption: &'static str,
     deployments: &[DeploymentView],
     grouping: Grouping,
 ) -> AnyView {
-    let groups: Vec<(Option<String>, Vec<&DeploymentView>)> = match grouping {
-        Grouping::Flat(_) => vec![(None, deployments.iter().collect())],
-        Grouping::ByDay => by_day(deployments),
+    table(
+        caption,
+        deployments.iter().map(Entry::Deployment).collect(),
+        grouping,
+    )
+}
+
+/// The history, newest first: a table of deployments by day, with the times in which nobody looked at their place, and
+/// where the records of these regions begin.
+pub fn history_table(
+    caption: &'static str,
+    deployments: &[DeploymentView],
+    gaps: &[GapView],
+    beginnings: &[RegionCoverage],
+) -> AnyView {
+    let begin = beginnings
+        .iter()
+        .filter_map(|region| Some(Entry::Beginning(region, region.record_begins_at?)));
+    let mut entries: Vec<Entry<'_>> = gaps
+        .iter()
+        .map(Entry::Gap)
+        .chain(deployments.iter().map(Entry::Deployment))
+        .chain(begin)
+        .collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.at()));
+    table(caption, entries, Grouping::ByDay)
+}
+
+fn table(caption: &'static str, entries: Vec<Entry<'_>>, grouping: Grouping) -> AnyView {
+    let groups: Vec<(Option<String>, Vec<Entry<'_>>)> = match grouping {
+        Grouping::Flat(_) => vec![(None, entries)],
+        Grouping::ByDay => by_day(entries),
     };
     let bodies = groups.into_iter().map(|(day, rows)| {
-        let head = day.map(|day| view! { <tr class="day"><th colspan="8" scope="rowgroup">{day}</th></tr> });
-        view! { <tbody>{head}{rows.into_iter().map(|deployment| row(deployment, grouping)).collect_view()}</tbody> }
+        let head = day
+            .map(|day| view! { <tr class="day"><th colspan="8" scope="rowgroup">{day}</th></tr> });
+        let rows = rows.into_iter().map(|entry| match entry {
+            Entry::Deployment(deployment) => row(deployment, grouping),
+            Entry::Gap(gap) => note(gap.to, gap_words(gap)),
+            Entry::Beginning(region, at) => note(at, beginning_words(region)),
+        });
+        view! { <tbody>{head}{rows.collect_view()}</tbody> }
     });
     view! {
         <table class="rows deployments">
@@ -54,16 +115,27 @@ pub fn deployment_table(
     .into_any()
 }
 
-fn by_day(deployments: &[DeploymentView]) -> Vec<(Option<String>, Vec<&DeploymentView>)> {
-    let mut groups: Vec<(Option<String>, Vec<&DeploymentView>)> = Vec::new();
-    for deployment in deployments {
-        let day = Some(deployment.started_at.calendar_date());
+fn by_day(entries: Vec<Entry<'_>>) -> Vec<(Option<String>, Vec<Entry<'_>>)> {
+    let mut groups: Vec<(Option<String>, Vec<Entry<'_>>)> = Vec::new();
+    for entry in entries {
+        let day = Some(entry.at().calendar_date());
         match groups.last_mut() {
-            Some((last, rows)) if *last == day => rows.push(deployment),
-            _ => groups.push((day, vec![deployment])),
+            Some((last, rows)) if *last == day => rows.push(entry),
+            _ => groups.push((day, vec![entry])),
         }
     }
     groups
+}
+
+/// A row that says something of the record itself.
+fn note(at: Moment, text: String) -> AnyView {
+    view! {
+        <tr class="record-note">
+            <td class="c-time">{time(at, at.clock_time())}</td>
+            <td class="c-note" colspan="7">{text}</td>
+        </tr>
+    }
+    .into_any()
 }
 
 fn row(deployment: &DeploymentView, grouping: Grouping) -> AnyView {
@@ -85,6 +157,7 @@ fn row(deployment: &DeploymentView, grouping: Grouping) -> AnyView {
             <td class="c-service">
                 <a class="row-link" href=format!("/deployments/{}", deployment.id)>{deployment.service.clone()}</a>" "
                 <span class="quiet">{deployment.cluster.clone()}</span>
+                {sight_word(deployment).map(|word| view! { <span class="quiet" title=sight_words(deployment)>" · "{word}</span> })}
             </td>
             <td class="c-change">{change(deployment, false)}</td>
             <td class="c-state">{state(deployment)}</td>

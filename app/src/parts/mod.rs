@@ -4,6 +4,7 @@
 pub mod calls;
 pub mod chart;
 pub mod chart_model;
+pub mod coverage;
 pub mod deployment_rows;
 pub mod difference;
 pub mod frame;

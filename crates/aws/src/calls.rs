@@ -47,6 +47,7 @@ calls! {
     GET_APPLICATION_REVISION = Read "codedeploy:GetApplicationRevision";
     DESCRIBE_SERVICES = Read "ecs:DescribeServices";
     DESCRIBE_TASK_DEFINITION = Read "ecs:DescribeTaskDefinition";
+    LIST_TASK_DEFINITIONS = Read "ecs:ListTaskDefinitions";
     LIST_TASKS = Read "ecs:ListTasks";
     DESCRIBE_TASKS = Read "ecs:DescribeTasks";
     DESCRIBE_LISTENERS = Read "elasticloadbalancing:DescribeListeners";

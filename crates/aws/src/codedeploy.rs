@@ -38,6 +38,7 @@ use futures::TryStreamExt;
 use futures::stream;
 use std::error::Error;
 use switchback_cloud::CloudError;
+use switchback_cloud::DeploymentIdPage;
 use switchback_cloud::DeploymentReading;
 use switchback_cloud::LifecycleReading;
 use switchback_cloud::NewDeployment;
@@ -59,6 +60,21 @@ const GROUPS_AT_ONCE: usize = 100;
 const DEPLOYMENTS_AT_ONCE: usize = 25;
 /// Applications that are looked through side by side. CodeDeploy's rates are not published.
 const APPLICATIONS_AT_ONCE: usize = 4;
+
+/// The codes by which AWS says that a deployment has no target of this id.
+const TARGET_UNKNOWN: [&str; 2] = [
+    "DeploymentTargetDoesNotExistException",
+    "InvalidDeploymentTargetIdException",
+];
+
+/// The statuses of deployments that have not ended. ListDeployments is not documented to take `Baking`, which was never
+/// seen with ECS (aws.md §1.5).
+const UNDER_WAY: [DeploymentStatus; 4] = [
+    DeploymentStatus::Created,
+    DeploymentStatus::Queued,
+    DeploymentStatus::InProgress,
+    DeploymentStatus::Ready,
+];
 
 /// A deployment group with the ECS service it deploys.
 pub(crate) struct GroupOfService {
@@ -145,6 +161,37 @@ impl AwsAccount {
             .map_err(failed(calls::LIST_DEPLOYMENTS))
     }
 
+    pub(crate) async fn list_deployment_page(
+        &self,
+        until: Moment,
+        token: Option<&str>,
+    ) -> Result<DeploymentIdPage, CloudError> {
+        let page = self
+            .codedeploy
+            .list_deployments()
+            .create_time_range(TimeRange::builder().end(date_time(until)).build())
+            .set_next_token(token.map(str::to_string))
+            .send()
+            .await
+            .map_err(failed(calls::LIST_DEPLOYMENTS))?;
+        Ok(DeploymentIdPage {
+            aws_ids: page.deployments.unwrap_or_default(),
+            next_token: page.next_token.filter(|token| !token.is_empty()),
+        })
+    }
+
+    pub(crate) async fn list_deployments_under_way(&self) -> Result<Vec<String>, CloudError> {
+        self.codedeploy
+            .list_deployments()
+            .set_include_only_statuses(Some(UNDER_WAY.to_vec()))
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed(calls::LIST_DEPLOYMENTS))
+    }
+
     pub(crate) async fn get_deployments(
         &self,
         aws_ids: &[String],
@@ -197,6 +244,26 @@ impl AwsAccount {
         }
     }
 
+    /// The lifecycle where the target's id is known: `cluster:service` (aws.md §1.5). Where AWS knows the target by
+    /// another id, it is listed.
+    pub(crate) async fn get_lifecycle_of_target(
+        &self,
+        aws_id: &str,
+        target_id: String,
+    ) -> Result<LifecycleReading, CloudError> {
+        match self.get_ecs_target_of(aws_id, vec![target_id]).await {
+            Ok(Some(target)) => Ok(lifecycle_reading(&target)),
+            Ok(None) => self.get_lifecycle(aws_id).await,
+            Err(error) if error.code == "DeploymentNotStartedException" => {
+                Ok(LifecycleReading::default())
+            }
+            Err(error) if TARGET_UNKNOWN.contains(&error.code.as_str()) => {
+                self.get_lifecycle(aws_id).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The one target of an ECS deployment.
     async fn get_ecs_target(&self, aws_id: &str) -> Result<Option<EcsTarget>, CloudError> {
         let mut target_ids: Vec<String> = Vec::new();
@@ -217,20 +284,28 @@ impl AwsAccount {
             }
         }
         for ids in target_ids.chunks(DEPLOYMENTS_AT_ONCE) {
-            let answer = self
-                .codedeploy
-                .batch_get_deployment_targets()
-                .deployment_id(aws_id)
-                .set_target_ids(Some(ids.to_vec()))
-                .send()
-                .await
-                .map_err(failed(calls::BATCH_GET_DEPLOYMENT_TARGETS))?;
-            let targets = answer.deployment_targets.unwrap_or_default();
-            if let Some(target) = targets.into_iter().find_map(|target| target.ecs_target) {
+            if let Some(target) = self.get_ecs_target_of(aws_id, ids.to_vec()).await? {
                 return Ok(Some(target));
             }
         }
         Ok(None)
+    }
+
+    async fn get_ecs_target_of(
+        &self,
+        aws_id: &str,
+        target_ids: Vec<String>,
+    ) -> Result<Option<EcsTarget>, CloudError> {
+        let answer = self
+            .codedeploy
+            .batch_get_deployment_targets()
+            .deployment_id(aws_id)
+            .set_target_ids(Some(target_ids))
+            .send()
+            .await
+            .map_err(failed(calls::BATCH_GET_DEPLOYMENT_TARGETS))?;
+        let targets = answer.deployment_targets.unwrap_or_default();
+        Ok(targets.into_iter().find_map(|target| target.ecs_target))
     }
 
     pub(crate) async fn get_app_spec(

@@ -11,6 +11,7 @@ use crate::watch::Wire;
 use aws_sdk_ecs::types::DeploymentControllerType;
 use aws_sdk_ecs::types::DesiredStatus;
 use aws_sdk_ecs::types::Service;
+use aws_sdk_ecs::types::SortOrder;
 use aws_sdk_ecs::types::TaskDefinitionField;
 use aws_sdk_ecs::types::TaskDefinitionStatus;
 use aws_sdk_ecs::types::TaskSet as EcsTaskSet;
@@ -150,6 +151,41 @@ impl AwsAccount {
                 .map(str::to_string),
             task_definition: whole_task_definition(&wire.bytes())?,
         }))
+    }
+
+    /// The latest first. ECS lists INACTIVE ones "at this time" without a promise (aws.md §2).
+    pub(crate) async fn list_revisions(
+        &self,
+        family: &str,
+        active: bool,
+        limit: usize,
+    ) -> Result<Vec<RevisionArn>, CloudError> {
+        let status = if active {
+            TaskDefinitionStatus::Active
+        } else {
+            TaskDefinitionStatus::Inactive
+        };
+        let mut listed = self
+            .ecs
+            .list_task_definitions()
+            .family_prefix(family)
+            .status(status)
+            .sort(SortOrder::Desc)
+            .into_paginator()
+            .items()
+            .send();
+        let mut arns = Vec::new();
+        while arns.len() < limit
+            && let Some(arn) = listed
+                .try_next()
+                .await
+                .map_err(failed(calls::LIST_TASK_DEFINITIONS))?
+        {
+            let arn = RevisionArn::parse(&arn)
+                .map_err(|error| malformed(calls::LIST_TASK_DEFINITIONS, error.to_string()))?;
+            arns.push(arn);
+        }
+        Ok(arns)
     }
 
     pub(crate) async fn find_stopped_task(

@@ -27,6 +27,7 @@ use std::time::Duration;
 use switchback_cloud::AlarmReading;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
+use switchback_cloud::DeploymentIdPage;
 use switchback_cloud::DeploymentReading;
 use switchback_cloud::LifecycleReading;
 use switchback_cloud::MetricReading;
@@ -216,6 +217,18 @@ impl Cloud for AwsAccount {
         self.list_deployments(group, since).await
     }
 
+    async fn deployment_id_page(
+        &self,
+        until: Moment,
+        token: Option<&str>,
+    ) -> Result<DeploymentIdPage, CloudError> {
+        self.list_deployment_page(until, token).await
+    }
+
+    async fn deployment_ids_under_way(&self) -> Result<Vec<String>, CloudError> {
+        self.list_deployments_under_way().await
+    }
+
     async fn deployments(&self, aws_ids: &[String]) -> Result<Vec<DeploymentReading>, CloudError> {
         self.get_deployments(aws_ids).await
     }
@@ -224,12 +237,31 @@ impl Cloud for AwsAccount {
         self.get_lifecycle(aws_id).await
     }
 
+    async fn lifecycle_of_service(
+        &self,
+        aws_id: &str,
+        cluster: &str,
+        service: &str,
+    ) -> Result<LifecycleReading, CloudError> {
+        self.get_lifecycle_of_target(aws_id, format!("{cluster}:{service}"))
+            .await
+    }
+
     async fn app_spec(&self, application: &str, digest: &Digest) -> Result<String, CloudError> {
         self.get_app_spec(application, digest).await
     }
 
     async fn revision(&self, arn: &RevisionArn) -> Result<Option<Revision>, CloudError> {
         self.describe_revision(arn).await
+    }
+
+    async fn revision_arns(
+        &self,
+        family: &str,
+        active: bool,
+        limit: usize,
+    ) -> Result<Vec<RevisionArn>, CloudError> {
+        self.list_revisions(family, active, limit).await
     }
 
     async fn stopped_task_revision(

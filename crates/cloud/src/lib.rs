@@ -72,6 +72,11 @@ impl CloudError {
         )
     }
 
+    /// Whether AWS no longer takes the token of a list's next page.
+    pub fn says_token_lost(&self) -> bool {
+        self.code == "InvalidNextTokenException"
+    }
+
     /// Whether AWS says that the thing asked about does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(
@@ -128,7 +133,7 @@ pub struct TaskSetReading {
 }
 
 /// One CodeDeploy deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentReading {
     /// `d-XXXXXXXXX`
     pub aws_id: String,
@@ -152,6 +157,15 @@ pub struct DeploymentReading {
     pub previous_app_spec_digest: Option<Digest>,
     /// The whole, without its stages (see [`Cloud::lifecycle`]).
     pub reading: Reading,
+}
+
+/// One page of the list of deployments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentIdPage {
+    /// The ids, in AWS's order: newest first. (aws.md §1.8 [K])
+    pub aws_ids: Vec<String>,
+    /// Where the list goes on; `None` at its end.
+    pub next_token: Option<String>,
 }
 
 /// A target group and its load balancer.
@@ -250,17 +264,45 @@ pub trait Cloud: Send + Sync {
         since: Option<Moment>,
     ) -> Result<Vec<String>, CloudError>;
 
+    /// One page of the ids of all deployments created at or before `until`, from a token of the page before.
+    /// A token that AWS no longer takes is an error that [`CloudError::says_token_lost`].
+    async fn deployment_id_page(
+        &self,
+        until: Moment,
+        token: Option<&str>,
+    ) -> Result<DeploymentIdPage, CloudError>;
+
+    /// The ids of the deployments that have not ended.
+    async fn deployment_ids_under_way(&self) -> Result<Vec<String>, CloudError>;
+
     /// The deployments with these ids; those AWS does not know are left out.
     async fn deployments(&self, aws_ids: &[String]) -> Result<Vec<DeploymentReading>, CloudError>;
 
     /// The lifecycle of a deployment and the ids of the task set it replaces (Blue), in order; empty before it has begun.
     async fn lifecycle(&self, aws_id: &str) -> Result<LifecycleReading, CloudError>;
 
+    /// The same for a deployment of a known service, with one call less.
+    async fn lifecycle_of_service(
+        &self,
+        aws_id: &str,
+        cluster: &str,
+        service: &str,
+    ) -> Result<LifecycleReading, CloudError>;
+
     /// The text of an application's AppSpec by its digest.
     async fn app_spec(&self, application: &str, digest: &Digest) -> Result<String, CloudError>;
 
     /// A task definition; `None` when AWS does not know it.
     async fn revision(&self, arn: &RevisionArn) -> Result<Option<Revision>, CloudError>;
+
+    /// The revisions of a family that ECS still lists, the latest first, at most `limit`: the ACTIVE ones, or
+    /// the INACTIVE ones.
+    async fn revision_arns(
+        &self,
+        family: &str,
+        active: bool,
+        limit: usize,
+    ) -> Result<Vec<RevisionArn>, CloudError>;
 
     /// The revision that a stopped task of this task set ran, while AWS still keeps one (about an hour).
     async fn stopped_task_revision(

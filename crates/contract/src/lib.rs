@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 pub use switchback_domain::actor::Role;
 pub use switchback_domain::actor::Verb;
+pub use switchback_domain::coverage::FirstSeen;
+pub use switchback_domain::coverage::GapCause;
 pub use switchback_domain::deployment::Outcome;
 pub use switchback_domain::deployment::OutcomeCause;
 pub use switchback_domain::deployment::Phase;
@@ -24,6 +26,7 @@ pub use switchback_domain::gate::Delivery;
 pub use switchback_domain::gate::GateKind;
 pub use switchback_domain::gate::GateState;
 pub use switchback_domain::gate::Verdict;
+pub use switchback_domain::import::ImportState;
 pub use switchback_domain::metrics::MetricPoint;
 pub use switchback_domain::metrics::Series;
 pub use switchback_domain::metrics::Side;
@@ -34,6 +37,7 @@ pub use switchback_domain::operation::OperationState;
 pub use switchback_domain::plan::PlannedCall;
 pub use switchback_domain::plan::PreflightCheck;
 pub use switchback_domain::plan::PreflightResult;
+pub use switchback_domain::previous::PreviousUnknown;
 pub use switchback_domain::strategy::strategy_words;
 
 /// Why something that was asked is not done. `code` is stable; `message` says what happened, to what, and what to do.
@@ -151,6 +155,12 @@ pub struct DeploymentView {
     pub previous_revision: Option<String>,
     /// What that was read from, see `PreviousEvidence`; `None` while unknown.
     pub previous_revision_from: Option<String>,
+    /// Why nothing says what was serving, where nothing does.
+    #[serde(default)]
+    pub previous_unknown_because: Option<PreviousUnknown>,
+    /// Whether its beginning was seen, or it was recorded afterwards; `None` in what an earlier version recorded.
+    #[serde(default)]
+    pub first_seen: Option<FirstSeen>,
     /// What it moves to (task definition ARN).
     pub target_revision: Option<String>,
     /// Where it is; `None` once ended.
@@ -508,6 +518,94 @@ pub struct Coverage {
     pub ledger: String,
     /// Whether the ledger is complete.
     pub ledger_complete: bool,
+    /// What is recorded of each account and region, and since when.
+    #[serde(default)]
+    pub regions: Vec<RegionCoverage>,
+}
+
+/// What is recorded of one account and region, as in the API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionCoverage {
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// When the first deployment of the record began: before it, AWS told nothing. `None` while there is none.
+    pub record_begins_at: Option<Moment>,
+    /// That deployment (our id).
+    pub record_begins_with: Option<String>,
+    /// Since when deployments are seen as they happen.
+    pub watched_since: Option<Moment>,
+    /// When AWS was last looked at well, to half a minute.
+    pub good_look_at: Option<Moment>,
+    /// The import of what was before.
+    pub import: Option<ImportView>,
+    /// When nobody looked since, the latest first, at most 100.
+    pub gaps: Vec<GapView>,
+}
+
+/// How far the import of an account's past is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportView {
+    /// Where it stands.
+    pub state: ImportState,
+    /// How many deployments AWS listed so far.
+    pub listed: i64,
+    /// How many of them nothing is left to do about.
+    pub settled: i64,
+    /// How many of the settled AWS no longer knew when they were read.
+    pub forgotten: i64,
+    /// How many of the settled are of no watched service.
+    pub not_watched: i64,
+    /// How many further task definitions are to be read.
+    pub definitions_listed: i64,
+    /// How many of them nothing is left to do about.
+    pub definitions_settled: i64,
+    /// What holds it up: AWS's call and code.
+    pub trouble: Option<String>,
+    /// When it began.
+    pub began_at: Moment,
+    /// When everything was taken in.
+    pub completed_at: Option<Moment>,
+}
+
+/// A time in which nobody looked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapView {
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The last good look before.
+    pub from: Moment,
+    /// The first good look after.
+    pub to: Moment,
+    /// Why.
+    pub cause: GapCause,
+    /// AWS's call and code.
+    pub detail: Option<String>,
+    /// How many deployments that began in it were recorded afterwards.
+    pub seen_late: i64,
+}
+
+/// The page History.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// The deployments.
+    pub page: Page<DeploymentView>,
+    /// The gaps that end where these deployments lie, the latest first.
+    pub gaps: Vec<GapView>,
+    /// What is recorded; on the last page it says where the record begins.
+    pub regions: Vec<RegionCoverage>,
+}
+
+/// The page of all services.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServicesPage {
+    /// The services.
+    pub services: Vec<ServiceView>,
+    /// What is recorded.
+    pub regions: Vec<RegionCoverage>,
 }
 
 /// The page of one service.
@@ -698,6 +796,12 @@ pub trait Console: Send + Sync {
     async fn revisions(&self, service: String) -> Result<Vec<RevisionView>, Refusal>;
     /// The history, newest first.
     async fn deployments(&self, filter: DeploymentFilter) -> Result<Page<DeploymentView>, Refusal>;
+    /// The page History: the history with the times in which nobody looked.
+    async fn history_page(&self, filter: DeploymentFilter) -> Result<HistoryPage, Refusal>;
+    /// What is recorded of each account and region.
+    async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal>;
+    /// The page of all services.
+    async fn services_page(&self) -> Result<ServicesPage, Refusal>;
     /// One deployment by our id or AWS's.
     async fn deployment(&self, id: String) -> Result<DeploymentView, Refusal>;
     /// The page of one deployment.

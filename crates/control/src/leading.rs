@@ -201,6 +201,15 @@ impl Control {
                 .await;
             });
         }
+        for cloud in &self.inner.clouds {
+            let (control, cloud, ending) = (control.clone(), cloud.clone(), ending.clone());
+            watchers.spawn(async move {
+                supervise::keep_running("importing", ending.clone(), || {
+                    control.import_until(cloud.clone(), ending.clone())
+                })
+                .await;
+            });
+        }
         watchers.spawn({
             let (control, ending) = (control.clone(), ending.clone());
             async move {

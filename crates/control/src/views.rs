@@ -60,6 +60,8 @@ pub(crate) fn deployment(record: &DeploymentRecord) -> DeploymentView {
         previous_revision_from: record
             .previous_evidence
             .map(|evidence| evidence.word().to_string()),
+        previous_unknown_because: record.sight.previous_unknown,
+        first_seen: record.sight.first_seen,
         target_revision: record.target_revision.as_ref().map(RevisionArn::to_string),
         phase: record.standing.phase,
         outcome: record.standing.outcome,

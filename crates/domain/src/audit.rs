@@ -1,5 +1,6 @@
 //! The audit log: a closed set of typed events, each chained to the one before by its hash.
 
+use crate::coverage::GapCause;
 use crate::digest::Digest;
 use crate::gate::GateState;
 use crate::gate::Verdict;
@@ -159,6 +160,43 @@ pub enum AuditEvent {
         /// How many operations.
         operations: i64,
     },
+    /// An account and region began to be watched, and what AWS still had of its past to be taken in.
+    ImportBegan {
+        /// The account number.
+        account: String,
+        /// The region.
+        region: String,
+    },
+    /// Everything that AWS still had is recorded.
+    ImportCompleted {
+        /// The account number.
+        account: String,
+        /// The region.
+        region: String,
+        /// How many deployments AWS listed.
+        listed: i64,
+        /// How many of them AWS no longer knew when they were read.
+        forgotten: i64,
+        /// How many of them were of no watched service.
+        not_watched: i64,
+        /// When the first deployment of the record began.
+        begins_at: Option<Moment>,
+    },
+    /// Nobody looked at an account for some time.
+    WatchGap {
+        /// The account number.
+        account: String,
+        /// The region.
+        region: String,
+        /// The last good look before.
+        from: Moment,
+        /// The first good look after.
+        to: Moment,
+        /// Why.
+        cause: GapCause,
+        /// AWS's call and code.
+        detail: Option<String>,
+    },
 }
 
 impl AuditEvent {
@@ -183,6 +221,9 @@ impl AuditEvent {
             AuditEvent::LedgerCaughtUp { .. } => "ledger_caught_up",
             AuditEvent::LedgerDiffered { .. } => "ledger_differed",
             AuditEvent::LedgerRestored { .. } => "ledger_restored",
+            AuditEvent::ImportBegan { .. } => "import_began",
+            AuditEvent::ImportCompleted { .. } => "import_completed",
+            AuditEvent::WatchGap { .. } => "watch_gap",
         }
     }
 
@@ -205,6 +246,15 @@ impl AuditEvent {
             | AuditEvent::LedgerCaughtUp { operation } => Some(operation.to_string()),
             AuditEvent::LedgerDiffered { service, .. }
             | AuditEvent::LedgerRestored { service, .. } => Some(service.to_string()),
+            AuditEvent::ImportBegan {
+                account, region, ..
+            }
+            | AuditEvent::ImportCompleted {
+                account, region, ..
+            }
+            | AuditEvent::WatchGap {
+                account, region, ..
+            } => Some(format!("{account}/{region}")),
         }
     }
 }

@@ -3,12 +3,14 @@
 pub mod actor;
 pub mod appspec;
 pub mod audit;
+pub mod coverage;
 pub mod deployment;
 pub mod diff;
 pub mod digest;
 pub mod evidence;
 pub mod gate;
 pub mod ids;
+pub mod import;
 pub mod lease;
 pub mod metrics;
 pub mod moment;

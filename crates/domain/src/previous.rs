@@ -3,6 +3,7 @@
 //! For a deployment that is being watched, the service's task sets show it. For one that began or even
 //! ended while nobody watched, it is derived from what AWS still tells, and the record says from what.
 
+use crate::deployment::words;
 use crate::moment::Moment;
 use crate::revision::RevisionArn;
 use serde::Deserialize;
@@ -50,6 +51,27 @@ impl PreviousEvidence {
     }
 }
 
+/// Why nothing says what served when a deployment started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreviousUnknown {
+    /// AWS lists no earlier deployment of the group that kept its traffic, and CodeDeploy names none.
+    NothingEarlier,
+    /// AWS no longer tells to which revision the deployment before it moved the service.
+    EarlierUnreadable,
+    /// AWS listed a deployment between this one and the one before it, and then no longer knew it.
+    EarlierForgotten,
+    /// It undoes a deployment that AWS no longer knows.
+    UndoneForgotten,
+}
+
+words!(PreviousUnknown {
+    NothingEarlier => "nothing_earlier",
+    EarlierUnreadable => "earlier_unreadable",
+    EarlierForgotten => "earlier_forgotten",
+    UndoneForgotten => "undone_forgotten",
+});
+
 /// A task set of the service as AWS shows it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskSet {
@@ -70,8 +92,8 @@ pub struct TaskSet {
 pub struct EarlierDeployment {
     /// When AWS created it.
     pub created_at: Moment,
-    /// What it moved the service to.
-    pub target: RevisionArn,
+    /// What it moved the service to; `None` when AWS no longer tells.
+    pub target: Option<RevisionArn>,
     /// Whether its target was what served in the end.
     pub kept_its_traffic: bool,
 }
@@ -91,15 +113,18 @@ pub struct PreviousFacts {
     pub stopped_task: Option<RevisionArn>,
     /// What CodeDeploy calls the previous revision.
     pub previous_revision: Option<RevisionArn>,
+    /// A deployment between this one and the last earlier one that kept its traffic is not known: it may have been of
+    /// the same group and have kept its own.
+    pub forgotten_between: bool,
 }
 
-/// What was serving when the deployment `aws_id`, created at `created_at`, started.
+/// What was serving when the deployment `aws_id`, created at `created_at`, started; or why nothing tells.
 pub fn previous(
     aws_id: &str,
     created_at: Moment,
     in_progress: bool,
     facts: &PreviousFacts,
-) -> Option<(RevisionArn, PreviousEvidence)> {
+) -> Result<(RevisionArn, PreviousEvidence), PreviousUnknown> {
     if in_progress {
         // The deployment's own task set may already be PRIMARY; the other one is what it replaces.
         let beside = |set: &&TaskSet| set.created_by_deployment.as_deref() != Some(aws_id);
@@ -116,7 +141,7 @@ pub fn previous(
                     .max_by_key(|set| set.created_at)
             });
         if let Some(set) = other {
-            return Some((set.revision.clone(), PreviousEvidence::TaskSet));
+            return Ok((set.revision.clone(), PreviousEvidence::TaskSet));
         }
     }
     let replaced = facts
@@ -124,10 +149,10 @@ pub fn previous(
         .iter()
         .find(|set| facts.replaced_task_set.as_ref() == Some(&set.id));
     if let Some(set) = replaced {
-        return Some((set.revision.clone(), PreviousEvidence::TaskSet));
+        return Ok((set.revision.clone(), PreviousEvidence::TaskSet));
     }
     if let Some(revision) = &facts.stopped_task {
-        return Some((revision.clone(), PreviousEvidence::StoppedTask));
+        return Ok((revision.clone(), PreviousEvidence::StoppedTask));
     }
     let earlier = facts
         .earlier
@@ -135,17 +160,31 @@ pub fn previous(
         .filter(|earlier| earlier.created_at < created_at && earlier.kept_its_traffic)
         .max_by_key(|earlier| earlier.created_at);
     let observed = facts.observed.as_ref().filter(|(_, at)| *at < created_at);
-    match (earlier, observed) {
+    let observed = match (earlier, observed) {
         // Both tell: the later one knows better.
-        (Some(earlier), Some((revision, at))) if *at > earlier.created_at => {
-            Some((revision.clone(), PreviousEvidence::ObservedServing))
+        (Some(earlier), Some((_, at))) if *at <= earlier.created_at => None,
+        (_, observed) => observed,
+    };
+    if let Some((revision, _)) = observed {
+        return Ok((revision.clone(), PreviousEvidence::ObservedServing));
+    }
+    let by_codedeploy = || {
+        let revision = facts.previous_revision.clone();
+        revision.map(|revision| (revision, PreviousEvidence::PreviousRevision))
+    };
+    match earlier {
+        None => by_codedeploy().ok_or(PreviousUnknown::NothingEarlier),
+        Some(_) if facts.forgotten_between => {
+            by_codedeploy().ok_or(PreviousUnknown::EarlierForgotten)
         }
-        (Some(earlier), _) => Some((earlier.target.clone(), PreviousEvidence::EarlierDeployment)),
-        (None, Some((revision, _))) => Some((revision.clone(), PreviousEvidence::ObservedServing)),
-        (None, None) => facts
-            .previous_revision
-            .clone()
-            .map(|revision| (revision, PreviousEvidence::PreviousRevision)),
+        Some(EarlierDeployment {
+            target: Some(target),
+            ..
+        }) => Ok((target.clone(), PreviousEvidence::EarlierDeployment)),
+        // An even earlier one would be a guess: this one kept its traffic.
+        Some(EarlierDeployment { target: None, .. }) => {
+            by_codedeploy().ok_or(PreviousUnknown::EarlierUnreadable)
+        }
     }
 }
 
@@ -184,7 +223,7 @@ mod tests {
             };
             assert_eq!(
                 previous("d-1", at(9), true, &facts),
-                Some((arn(7), PreviousEvidence::TaskSet))
+                Ok((arn(7), PreviousEvidence::TaskSet))
             );
         }
         // Before the deployment has a task set of its own.
@@ -194,7 +233,7 @@ mod tests {
         };
         assert_eq!(
             previous("d-1", at(9), true, &facts),
-            Some((arn(1), PreviousEvidence::TaskSet))
+            Ok((arn(1), PreviousEvidence::TaskSet))
         );
     }
 
@@ -208,7 +247,7 @@ mod tests {
         };
         assert_eq!(
             previous("d-1", at(9), false, &facts),
-            Some((arn(1), PreviousEvidence::TaskSet))
+            Ok((arn(1), PreviousEvidence::TaskSet))
         );
     }
 
@@ -216,7 +255,7 @@ mod tests {
     fn afterwards_the_last_deployment_that_kept_its_traffic_tells() {
         let earlier = |seconds, number, kept| EarlierDeployment {
             created_at: at(seconds),
-            target: arn(number),
+            target: Some(arn(number)),
             kept_its_traffic: kept,
         };
         let facts = PreviousFacts {
@@ -230,12 +269,69 @@ mod tests {
         };
         assert_eq!(
             previous("d-4", at(30), false, &facts),
-            Some((arn(2), PreviousEvidence::EarlierDeployment))
+            Ok((arn(2), PreviousEvidence::EarlierDeployment))
         );
         assert_eq!(
             previous("d-2", at(10), false, &facts),
-            Some((arn(1), PreviousEvidence::ObservedServing))
+            Ok((arn(1), PreviousEvidence::ObservedServing))
         );
-        assert_eq!(previous("d-0", at(1), false, &facts), None);
+        assert_eq!(
+            previous("d-0", at(1), false, &facts),
+            Err(PreviousUnknown::NothingEarlier)
+        );
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_guessed_around() {
+        let earlier = |target| EarlierDeployment {
+            created_at: at(20),
+            target,
+            kept_its_traffic: true,
+        };
+        let older = EarlierDeployment {
+            created_at: at(10),
+            ..earlier(Some(arn(1)))
+        };
+        // The earlier ones, whether one between is not known, CodeDeploy's own word, and what follows.
+        for (last, forgotten_between, by_codedeploy, expected) in [
+            (
+                earlier(None),
+                false,
+                None,
+                Err(PreviousUnknown::EarlierUnreadable),
+            ),
+            (
+                earlier(None),
+                false,
+                Some(arn(5)),
+                Ok((arn(5), PreviousEvidence::PreviousRevision)),
+            ),
+            (
+                earlier(Some(arn(2))),
+                true,
+                None,
+                Err(PreviousUnknown::EarlierForgotten),
+            ),
+            (
+                earlier(Some(arn(2))),
+                true,
+                Some(arn(5)),
+                Ok((arn(5), PreviousEvidence::PreviousRevision)),
+            ),
+            (
+                earlier(Some(arn(2))),
+                false,
+                Some(arn(5)),
+                Ok((arn(2), PreviousEvidence::EarlierDeployment)),
+            ),
+        ] {
+            let facts = PreviousFacts {
+                earlier: vec![older.clone(), last],
+                previous_revision: by_codedeploy,
+                forgotten_between,
+                ..PreviousFacts::default()
+            };
+            assert_eq!(previous("d-9", at(30), false, &facts), expected);
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::connect::Store;
 use crate::error::Doing as _;
 use crate::error::StoreError;
 use crate::records::DeploymentRecord;
+use crate::records::Sight;
 use crate::row::Columns;
 use crate::row::Conditions;
 use crate::row::Place;
@@ -15,6 +16,7 @@ use crate::search::page_of_search;
 use crate::tx::Tx;
 use sqlx::Any;
 use sqlx::Executor;
+use switchback_domain::coverage::FirstSeen;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::OutcomeCause;
 use switchback_domain::deployment::Phase;
@@ -24,12 +26,14 @@ use switchback_domain::ids::OperationId;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::moment::Moment;
 use switchback_domain::previous::PreviousEvidence;
+use switchback_domain::previous::PreviousUnknown;
 use switchback_domain::revision::RevisionArn;
 
 const COLUMNS: &str = "id, started_at, outcome, phase, outcome_cause, service_id, service_name, initiator, aws_id, \
      target_revision, reason, cluster, account, region, controller, strategy, previous_revision, previous_evidence, \
      outcome_detail, description, ended_at, rollback_of, rolled_back_by, operation_id, share_new_permille, \
-     target_group_old, target_group_new, metrics_until, observed_at, generation, alarms, reading, app_spec";
+     target_group_old, target_group_new, metrics_until, observed_at, generation, alarms, reading, app_spec, \
+     first_seen, previous_unknown";
 
 /// How many deployments a page of the history holds when nobody says.
 const DEFAULT_LIMIT: i64 = 50;
@@ -475,6 +479,14 @@ fn columns(deployment: &DeploymentRecord) -> Result<Columns, StoreError> {
             "previous_evidence",
             deployment.previous_evidence.map(PreviousEvidence::word),
         )
+        .with(
+            "first_seen",
+            deployment.sight.first_seen.map(FirstSeen::word),
+        )
+        .with(
+            "previous_unknown",
+            deployment.sight.previous_unknown.map(PreviousUnknown::word),
+        )
         .with("outcome_detail", deployment.outcome_detail.as_deref())
         .with("description", deployment.description.as_deref())
         .with("ended_at", deployment.ended_at)
@@ -529,6 +541,8 @@ struct DeploymentRow {
     alarms: String,
     reading: String,
     app_spec: Option<String>,
+    first_seen: Option<String>,
+    previous_unknown: Option<String>,
 }
 
 impl TryFrom<DeploymentRow> for DeploymentRecord {
@@ -556,6 +570,18 @@ impl TryFrom<DeploymentRow> for DeploymentRecord {
                 row.previous_evidence.as_deref(),
                 PreviousEvidence::parse,
             )?,
+            sight: Sight {
+                first_seen: place.word_or_none(
+                    "first_seen",
+                    row.first_seen.as_deref(),
+                    FirstSeen::parse,
+                )?,
+                previous_unknown: place.word_or_none(
+                    "previous_unknown",
+                    row.previous_unknown.as_deref(),
+                    PreviousUnknown::parse,
+                )?,
+            },
             target_revision: place
                 .revision_or_none("target_revision", row.target_revision.as_deref())?,
             reading: place.json("reading", &row.reading)?,

@@ -10,6 +10,7 @@ mod examine;
 mod gate;
 mod hook;
 mod idempotency;
+mod import;
 mod lease;
 mod ledger;
 mod metric;

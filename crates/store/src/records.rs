@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 use switchback_domain::actor::Role;
+use switchback_domain::coverage::FirstSeen;
+use switchback_domain::coverage::GapCause;
 use switchback_domain::deployment::Reading;
 use switchback_domain::deployment::Standing;
 use switchback_domain::digest::Digest;
@@ -15,11 +17,13 @@ use switchback_domain::ids::GateId;
 use switchback_domain::ids::OperationId;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::ids::UserId;
+use switchback_domain::import::ImportState;
 use switchback_domain::lease::Lease;
 use switchback_domain::moment::Moment;
 use switchback_domain::operation::OperationKind;
 use switchback_domain::operation::OperationState;
 use switchback_domain::previous::PreviousEvidence;
+use switchback_domain::previous::PreviousUnknown;
 use switchback_domain::revision::RevisionArn;
 
 /// A deployment as recorded.
@@ -47,6 +51,8 @@ pub struct DeploymentRecord {
     pub previous_revision: Option<RevisionArn>,
     /// What that was read from.
     pub previous_evidence: Option<PreviousEvidence>,
+    /// How it came into the record.
+    pub sight: Sight,
     /// What it moves to.
     pub target_revision: Option<RevisionArn>,
     /// The AppSpec's text.
@@ -87,6 +93,142 @@ pub struct DeploymentRecord {
     pub observed_at: Moment,
     /// Grows with every change.
     pub generation: i64,
+}
+
+/// How a deployment came into the record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// Whether its beginning was seen; `None` in what an earlier version recorded.
+    pub first_seen: Option<FirstSeen>,
+    /// Why nothing says what served before it, where nothing does.
+    pub previous_unknown: Option<PreviousUnknown>,
+}
+
+/// The watch over an account and region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchRecord {
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// Until when the deployments are all recorded.
+    pub listed_until: Moment,
+    /// Since when they are seen as they happen; `None` in what an earlier version recorded.
+    pub watched_since: Option<Moment>,
+    /// When AWS was last looked at well, to half a minute.
+    pub good_look_at: Option<Moment>,
+}
+
+/// A time in which nobody looked at an account and region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GapRecord {
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The last good look before.
+    pub from: Moment,
+    /// The first good look after.
+    pub to: Moment,
+    /// Why.
+    pub cause: GapCause,
+    /// AWS's call and code.
+    pub detail: Option<String>,
+}
+
+/// How far the import of an account's past is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRecord {
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// Where it stands.
+    pub state: ImportState,
+    /// Deployments created after this are the watcher's.
+    pub created_until: Moment,
+    /// Where AWS's list goes on, while it is read.
+    pub next_token: Option<String>,
+    /// How many deployments AWS listed so far.
+    pub listed: i64,
+    /// How many of them nothing is left to do about.
+    pub settled: i64,
+    /// How many of the settled AWS no longer knew.
+    pub forgotten: i64,
+    /// How many of the settled are of no watched service.
+    pub not_watched: i64,
+    /// How many further task definitions are to be read.
+    pub definitions_listed: i64,
+    /// How many of them nothing is left to do about.
+    pub definitions_settled: i64,
+    /// What holds it up: AWS's call and code.
+    pub trouble: Option<String>,
+    /// When it began (the account's clock).
+    pub began_at: Moment,
+    /// When everything was taken in (the account's clock).
+    pub completed_at: Option<Moment>,
+    /// Grows with every change.
+    pub generation: i64,
+}
+
+impl ImportRecord {
+    /// An import that has just begun.
+    pub fn begun(account: &str, region: &str, at: Moment) -> ImportRecord {
+        ImportRecord {
+            account: account.to_string(),
+            region: region.to_string(),
+            state: ImportState::Listing,
+            created_until: at,
+            next_token: None,
+            listed: 0,
+            settled: 0,
+            forgotten: 0,
+            not_watched: 0,
+            definitions_listed: 0,
+            definitions_settled: 0,
+            trouble: None,
+            began_at: at,
+            completed_at: None,
+            generation: 1,
+        }
+    }
+
+    /// `ACCOUNT/REGION`
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.account, self.region)
+    }
+}
+
+/// What can be taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportItemKind {
+    /// A deployment, by AWS's id.
+    Deployment,
+    /// A task definition, by its ARN.
+    TaskDefinition,
+}
+
+impl ImportItemKind {
+    /// The word used in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            ImportItemKind::Deployment => "deployment",
+            ImportItemKind::TaskDefinition => "task_definition",
+        }
+    }
+}
+
+/// One thing to be taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportItem {
+    /// AWS's id or ARN.
+    pub subject: String,
+    /// Its place in AWS's list.
+    pub position: i64,
+    /// When AWS created it; `None` before it was read.
+    pub created_at: Option<Moment>,
+    /// What was read of it, as JSON.
+    pub reading: Option<String>,
 }
 
 /// A gate as recorded.

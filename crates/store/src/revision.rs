@@ -201,6 +201,75 @@ impl Tx {
         self.link_revision(service, revision).await
     }
 
+    /// Records that a revision took all traffic of a service at a moment that may lie before what is recorded already:
+    /// what others served then ends there, and what it served lasts until another one is known to have taken over.
+    /// A past may be told backwards, deployment by deployment.
+    pub async fn served_all_at(
+        &mut self,
+        service: &ServiceId,
+        revision: &RevisionArn,
+        at: Moment,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update served_periods set to_at = $3 where service_id = $1 and revision <> $2 and from_at < $3 \
+             and (to_at is null or to_at > $3)",
+        )
+        .bind(service.as_str())
+        .bind(revision.as_str())
+        .bind(at.millis())
+        .execute(self.connection())
+        .await
+        .doing("recording that others no longer served")?;
+        let (covering, own_next, other_next): (i64, Option<i64>, Option<i64>) = sqlx::query_as(
+            "select \
+             (select count(*) from served_periods where service_id = $1 and revision = $2 and from_at <= $3 \
+                 and (to_at is null or to_at >= $3) and share_permille >= 1000), \
+             (select min(from_at) from served_periods where service_id = $1 and revision = $2 and from_at > $3), \
+             (select min(from_at) from served_periods where service_id = $1 and revision <> $2 and from_at > $3 \
+                 and share_permille >= 1000)",
+        )
+        .bind(service.as_str())
+        .bind(revision.as_str())
+        .bind(at.millis())
+        .fetch_one(self.connection())
+        .await
+        .doing("reading what served around a moment")?;
+        if covering > 0 {
+            return Ok(());
+        }
+        match own_next {
+            Some(own) if other_next.is_none_or(|other| own <= other) => {
+                sqlx::query(
+                    "update served_periods set from_at = $3, share_permille = 1000 \
+                     where service_id = $1 and revision = $2 and from_at = $4",
+                )
+                .bind(service.as_str())
+                .bind(revision.as_str())
+                .bind(at.millis())
+                .bind(own)
+                .execute(self.connection())
+                .await
+                .doing("recording since when a revision served")?;
+            }
+            Some(_) | None => {
+                Columns::new()
+                    .with("service_id", service.as_str())
+                    .with("revision", revision.as_str())
+                    .with("from_at", at)
+                    .with("to_at", other_next)
+                    .with("share_permille", 1000)
+                    .insert(
+                        self.connection(),
+                        "recording what served",
+                        "insert into served_periods",
+                        "on conflict do nothing",
+                    )
+                    .await?;
+            }
+        }
+        self.link_revision(service, revision).await
+    }
+
     pub(crate) async fn link_revision(
         &mut self,
         service: &ServiceId,

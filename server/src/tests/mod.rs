@@ -209,6 +209,7 @@ impl Console for FakeConsole {
             accounts: 1,
             last_look_at: Some(NOW),
             trouble: None,
+            regions: Vec::new(),
         };
         Ok(NowPage {
             now: NOW,
@@ -237,6 +238,24 @@ impl Console for FakeConsole {
             items: vec![gate_view("gate-1").deployment],
             next_cursor: Some("next".to_string()),
             notice: None,
+        })
+    }
+    async fn history_page(&self, filter: DeploymentFilter) -> Result<HistoryPage, Refusal> {
+        Ok(HistoryPage {
+            page: self.deployments(filter).await?,
+            gaps: Vec::new(),
+            regions: Vec::new(),
+        })
+    }
+    async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal> {
+        self.actor()?;
+        Ok(Vec::new())
+    }
+    async fn services_page(&self) -> Result<ServicesPage, Refusal> {
+        self.actor()?;
+        Ok(ServicesPage {
+            services: Vec::new(),
+            regions: Vec::new(),
         })
     }
     async fn deployment(&self, _: String) -> Result<DeploymentView, Refusal> {

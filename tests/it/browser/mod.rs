@@ -3,6 +3,7 @@
 mod demo;
 mod every_page;
 mod gates;
+mod importing;
 mod keys;
 mod outages;
 mod pages;

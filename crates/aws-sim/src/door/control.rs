@@ -29,6 +29,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/_sim/hooks", post(set_hook))
         .route("/_sim/pages", post(set_pages))
         .route("/_sim/disturbances", post(disturb))
+        .route("/_sim/forget", post(forget))
         .route(
             "/_sim/faults",
             get(list_faults).post(add_faults).delete(remove_faults),
@@ -57,7 +58,7 @@ fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
 async fn overview() -> Response {
     answer(
         StatusCode::OK,
-        &json!({ "paths": ["/_sim/state", "/_sim/journal", "/_sim/clock", "/_sim/hooks", "/_sim/pages", "/_sim/disturbances", "/_sim/faults"] }),
+        &json!({ "paths": ["/_sim/state", "/_sim/journal", "/_sim/clock", "/_sim/hooks", "/_sim/pages", "/_sim/disturbances", "/_sim/forget", "/_sim/faults"] }),
     )
 }
 
@@ -220,6 +221,29 @@ async fn set_pages(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
         Ok(PageSize { items }) => {
             shared.lock().world.set_page_limit(items);
             answer(StatusCode::OK, &json!({ "items": items }))
+        }
+        Err(message) => refused(message),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forgotten {
+    deployment: String,
+}
+
+async fn forget(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    match read::<Forgotten>(&body, r#"{"deployment": ID}"#) {
+        Ok(Forgotten { deployment }) => {
+            let mut simulation = shared.lock();
+            simulation.catch_up(Instant::now());
+            if simulation.world.forget_deployment(&deployment) {
+                answer(StatusCode::OK, &json!({ "deployment": deployment }))
+            } else {
+                refused(format!(
+                    "there is no deployment {deployment:?} that has ended"
+                ))
+            }
         }
         Err(message) => refused(message),
     }

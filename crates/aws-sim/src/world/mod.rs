@@ -183,6 +183,13 @@ impl World {
         self.page_limit = items.max(1);
     }
 
+    /// Makes CodeDeploy forget a deployment that has ended, as it does in time; false if there is none that has.
+    pub fn forget_deployment(&mut self, deployment_id: &str) -> bool {
+        self.regions
+            .values_mut()
+            .any(|region| region.codedeploy.forget(deployment_id))
+    }
+
     /// The whole account as one value for `/_sim/state`.
     pub fn state(&self) -> Value {
         let regions = self

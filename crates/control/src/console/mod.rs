@@ -1,5 +1,6 @@
 //! What one actor may see and ask. The only place where the actor's verbs are checked.
 
+mod coverage;
 mod input;
 mod rollback;
 
@@ -28,6 +29,7 @@ use switchback_contract::DeploymentPage;
 use switchback_contract::DeploymentView;
 use switchback_contract::DiffPage;
 use switchback_contract::GateView;
+use switchback_contract::HistoryPage;
 use switchback_contract::Me;
 use switchback_contract::MovingView;
 use switchback_contract::NowPage;
@@ -37,12 +39,14 @@ use switchback_contract::PlanView;
 use switchback_contract::Proof;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
+use switchback_contract::RegionCoverage;
 use switchback_contract::RequestMark;
 use switchback_contract::RevisionView;
 use switchback_contract::RollbackCommand;
 use switchback_contract::RollbackPage;
 use switchback_contract::ServicePage;
 use switchback_contract::ServiceView;
+use switchback_contract::ServicesPage;
 use switchback_domain::actor::Actor;
 use switchback_domain::actor::Verb;
 use switchback_domain::appspec;
@@ -324,14 +328,14 @@ impl Desk {
         Ok(Vec::new())
     }
 
-    fn coverage(&self, services: &[Service]) -> Coverage {
+    async fn coverage_of(&self, services: &[Service]) -> Result<Coverage, Refusal> {
         let looks = self.control.looks();
         let accounts: std::collections::BTreeSet<&str> = services
             .iter()
             .map(|service| service.account.as_str())
             .collect();
         let ledger = self.control.ledger_state();
-        Coverage {
+        Ok(Coverage {
             ledger: views::ledger_words(ledger.as_ref()),
             ledger_complete: ledger.is_some_and(|ledger| ledger.is_complete()),
             services: services.len() as i64,
@@ -340,7 +344,8 @@ impl Desk {
             trouble: looks.into_iter().find_map(|(region, _, trouble)| {
                 trouble.map(|trouble| format!("{region}: {trouble}"))
             }),
-        }
+            regions: self.region_coverage().await?,
+        })
     }
 }
 
@@ -406,7 +411,7 @@ impl Console for Desk {
                 .take(20)
                 .map(views::deployment)
                 .collect(),
-            coverage: self.coverage(&services),
+            coverage: self.coverage_of(&services).await?,
         })
     }
 
@@ -535,6 +540,29 @@ impl Console for Desk {
             items: found.iter().map(views::deployment).collect(),
             next_cursor,
             notice,
+        })
+    }
+
+    async fn history_page(&self, filter: DeploymentFilter) -> Result<HistoryPage, Refusal> {
+        self.allow(Verb::View)?;
+        let page = self.deployments(filter.clone()).await?;
+        Ok(HistoryPage {
+            gaps: self.gaps_among(&filter, &page).await?,
+            regions: self.region_coverage().await?,
+            page,
+        })
+    }
+
+    async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal> {
+        self.allow(Verb::View)?;
+        self.region_coverage().await
+    }
+
+    async fn services_page(&self) -> Result<ServicesPage, Refusal> {
+        self.allow(Verb::View)?;
+        Ok(ServicesPage {
+            services: self.services().await?,
+            regions: self.region_coverage().await?,
         })
     }
 

@@ -512,7 +512,7 @@ impl Control {
 }
 
 /// AWS's own words about why it did not succeed; for an alarm only the alarms' names.
-fn outcome_detail(record: &DeploymentRecord) -> Option<String> {
+pub(super) fn outcome_detail(record: &DeploymentRecord) -> Option<String> {
     let message = record
         .reading
         .error_message

@@ -4,7 +4,9 @@
 //! that a new deployment is recorded when the ones before it are already known to have ended.
 //! Every few idle looks, and at the first, all services and groups are read again.
 
+mod coverage;
 mod follow;
+mod import;
 mod lines;
 mod record;
 
@@ -49,6 +51,18 @@ pub(crate) struct Looked {
     pub(crate) ended: Option<tokio::time::Instant>,
     /// What went wrong since.
     pub(crate) trouble: Option<String>,
+    /// The last look of this process that listed AWS's deployments: when by the account's clock, and by the machine's.
+    #[serde(skip)]
+    pub(crate) good: Option<(Moment, tokio::time::Instant)>,
+    /// The first failure since then.
+    #[serde(skip)]
+    pub(crate) failed: Option<String>,
+    /// Whether this process has read the services.
+    #[serde(skip)]
+    pub(crate) services_read: bool,
+    /// Whether this process has looked for deployments that were under way when it began.
+    #[serde(skip)]
+    pub(crate) under_way_listed: bool,
 }
 
 /// The first of several failures.
@@ -84,6 +98,9 @@ impl Control {
             "outcome" => if result.is_ok() { "ok" } else { "failed" },
         )
         .record(began.elapsed());
+        if let Err(error) = &result {
+            self.looked_badly(cloud.region(), &error.words()).await;
+        }
         let mut looked = lock(&self.inner.looked);
         let looked = looked.entry(cloud.region().to_string()).or_default();
         match result {
@@ -154,6 +171,10 @@ impl Control {
         for reading in cloud.services().await? {
             self.save_service(cloud, account, &reading).await?;
         }
+        lock(&self.inner.looked)
+            .entry(cloud.region().to_string())
+            .or_default()
+            .services_read = true;
         Ok(())
     }
 

@@ -5,57 +5,99 @@ use crate::error::StepError;
 use crate::lock;
 use crate::watch::Trouble;
 use crate::watch::append;
+use crate::watch::import::ReadingOf;
 use crate::watch::observed;
 use crate::watch::readable;
 use serde_json::Value;
 use serde_json::json;
 use switchback_cloud::Cloud;
 use switchback_cloud::DeploymentReading;
+use switchback_cloud::LifecycleReading;
+use switchback_cloud::TaskSetReading;
 use switchback_domain::appspec;
 use switchback_domain::audit::AuditEvent;
+use switchback_domain::coverage::FirstSeen;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::Phase;
 use switchback_domain::deployment::Reading;
+use switchback_domain::deployment::Stage;
 use switchback_domain::deployment::StageStatus;
 use switchback_domain::deployment::Standing;
+use switchback_domain::digest::Digest;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::ids::OperationId;
+use switchback_domain::import::ImportState;
+use switchback_domain::moment::Moment;
 use switchback_domain::operation;
 use switchback_domain::previous;
 use switchback_domain::previous::EarlierDeployment;
 use switchback_domain::previous::PreviousEvidence;
 use switchback_domain::previous::PreviousFacts;
+use switchback_domain::previous::PreviousUnknown;
 use switchback_domain::previous::TaskSet;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Service;
 use switchback_store::DeploymentQuery;
 use switchback_store::records::DeploymentRecord;
+use switchback_store::records::Sight;
 
 /// AWS may list a deployment a little after its creation time; new ones are looked for from this far back.
 const OVERLAP_SECONDS: i64 = 120;
 
+/// How many earlier deployments are looked through for one that kept its traffic.
+const EARLIER_LOOKED_AT: i64 = 50;
+
+/// ECS keeps stopped tasks about an hour (aws.md §2); they are asked for a little longer.
+const STOPPED_TASKS_KEPT_SECONDS: i64 = 2 * 3600;
+
 /// How often it is written down until when everything is recorded, in seconds.
 const MARK_INTERVAL_SECONDS: i64 = 60;
 
+/// What is known of a deployment that is about to be recorded.
+pub(super) struct Found<'a> {
+    pub(super) account: &'a str,
+    pub(super) service: &'a Service,
+    pub(super) reading: &'a DeploymentReading,
+    /// Read once it has ended.
+    pub(super) lifecycle: Option<&'a LifecycleReading>,
+    /// The service's task sets now.
+    pub(super) task_sets: Vec<TaskSet>,
+    pub(super) first_seen: FirstSeen,
+}
+
+/// The deployment that another one undoes, recorded or not.
+struct Undone {
+    id: DeploymentId,
+    target: Option<RevisionArn>,
+    target_group_old: Option<String>,
+    target_group_new: Option<String>,
+}
+
 impl Control {
-    /// Finds deployments that are not recorded yet and records them, oldest first.
+    /// Finds deployments that are not recorded yet and records them, oldest first. Those from before the watch began
+    /// are the import's, but for those that are under way.
     pub(super) async fn record_new(
         &self,
         cloud: &dyn Cloud,
         account: &str,
     ) -> Result<usize, StepError> {
         let began = cloud.now();
-        let mark = self
-            .inner
-            .store
-            .watch_mark_fetch(account, cloud.region())
-            .await?;
-        let since = mark.map(|at| at.plus_seconds(-OVERLAP_SECONDS));
+        let watch = self.watch(cloud, account, began).await?;
+        let mark = watch.listed_until;
+        let since = mark.plus_seconds(-OVERLAP_SECONDS);
+        let mut listed = cloud.deployment_ids(None, Some(since)).await?;
+        let first = !lock(&self.inner.looked)
+            .get(cloud.region())
+            .is_some_and(|looked| looked.under_way_listed);
+        if first {
+            listed.extend(cloud.deployment_ids_under_way().await?);
+        }
         let mut unknown = Vec::new();
-        for aws_id in cloud.deployment_ids(None, since).await? {
+        for aws_id in listed {
             let id = DeploymentId::derive(account, cloud.region(), &aws_id);
-            if self.inner.store.deployment_fetch(&id).await?.is_none() {
+            if self.inner.store.deployment_fetch(&id).await?.is_none() && !unknown.contains(&aws_id)
+            {
                 unknown.push(aws_id);
             }
         }
@@ -64,6 +106,14 @@ impl Control {
         } else {
             cloud.deployments(&unknown).await?
         };
+        self.looked_well(&watch, began).await?;
+        // What ended before the watch began belongs to the import: AWS is listed from a little earlier.
+        readings.retain(|reading| {
+            is_in_progress(reading)
+                || watch
+                    .watched_since
+                    .is_none_or(|at| reading.created_at >= at)
+        });
         readings.sort_by(|a, b| (a.created_at, &a.aws_id).cmp(&(b.created_at, &b.aws_id)));
         let mut trouble = Trouble::default();
         let mut recorded = 0;
@@ -76,14 +126,55 @@ impl Control {
             }
         }
         // Only when all are recorded, and seldom: the mark is written for the next start, not for every look.
-        let due = mark.is_none_or(|mark| began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000);
+        let due = began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000;
         let recorded = trouble.or(recorded)?;
+        if first {
+            lock(&self.inner.looked)
+                .entry(cloud.region().to_string())
+                .or_default()
+                .under_way_listed = true;
+        }
         if due || recorded > 0 {
             let mut tx = self.begin().await?;
             tx.watch_mark_set(account, cloud.region(), began).await?;
             tx.commit().await?;
         }
         Ok(recorded)
+    }
+
+    /// The watched service that a deployment moves; `None` when Switchback watches none.
+    pub(super) async fn service_of(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        reading: &DeploymentReading,
+    ) -> Result<Option<Service>, StepError> {
+        let by_group = || {
+            self.inner.store.service_fetch_by_group(
+                account,
+                cloud.region(),
+                &reading.application,
+                &reading.group,
+            )
+        };
+        if let Some(service) = by_group().await? {
+            return Ok(Some(service));
+        }
+        let group = (
+            cloud.region().to_string(),
+            reading.application.clone(),
+            reading.group.clone(),
+        );
+        if lock(&self.inner.unwatched).contains(&group) {
+            return Ok(None);
+        }
+        // A group that was made since the last full look, or one that deploys no ECS service.
+        self.read_services(cloud, account).await?;
+        let service = by_group().await?;
+        if service.is_none() {
+            lock(&self.inner.unwatched).insert(group);
+        }
+        Ok(service)
     }
 
     /// Records one deployment at first sight. `None` when it is not of a service that Switchback watches.
@@ -97,98 +188,186 @@ impl Control {
         if let Some(record) = self.inner.store.deployment_fetch(&id).await? {
             return Ok(Some(record));
         }
-        let by_group = || {
-            self.inner.store.service_fetch_by_group(
+        let Some(service) = self.service_of(cloud, account, reading).await? else {
+            return Ok(None);
+        };
+        let lifecycle = if is_in_progress(reading) {
+            None
+        } else {
+            readable(cloud.lifecycle(&reading.aws_id).await)?
+        };
+        let found = Found {
+            account,
+            service: &service,
+            reading,
+            lifecycle: lifecycle.as_ref(),
+            task_sets: rules_of(&self.task_sets(cloud, &service).await?),
+            first_seen: self.first_seen(cloud, account, reading.created_at).await?,
+        };
+        let record = self.first_record(cloud, found).await?;
+        let rollback_of = record.rollback_of.clone();
+        self.insert(cloud, &service, record, rollback_of)
+            .await
+            .map(Some)
+    }
+
+    /// The service's task sets now.
+    pub(super) async fn task_sets(
+        &self,
+        cloud: &dyn Cloud,
+        service: &Service,
+    ) -> Result<Vec<TaskSetReading>, StepError> {
+        let read = cloud.service(&service.cluster, &service.name).await?;
+        Ok(read.map_or_else(Vec::new, |(task_sets, _, _)| task_sets))
+    }
+
+    /// The text of an AppSpec, which AWS is asked for once; `None` when it will not tell.
+    pub(super) async fn app_spec(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        application: &str,
+        digest: Option<&Digest>,
+    ) -> Result<Option<String>, StepError> {
+        let Some(digest) = digest else {
+            return Ok(None);
+        };
+        let store = &self.inner.store;
+        let region = cloud.region();
+        let known = store
+            .app_spec_fetch(account, region, application, digest)
+            .await?;
+        if known.is_some() {
+            return Ok(known);
+        }
+        let read = readable(cloud.app_spec(application, digest).await)?;
+        if let Some(content) = &read {
+            let mut tx = self.begin().await?;
+            tx.app_spec_insert(account, region, application, digest, content)
+                .await?;
+            tx.commit().await?;
+        }
+        Ok(read)
+    }
+
+    /// The revision that an AppSpec names.
+    async fn revision_of(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        application: &str,
+        digest: Option<&Digest>,
+    ) -> Result<Option<RevisionArn>, StepError> {
+        let text = self.app_spec(cloud, account, application, digest).await?;
+        Ok(revision_in(text.as_deref()))
+    }
+
+    /// What the import read of a deployment, or what AWS tells now; `None` when it knows it no longer.
+    pub(super) async fn reading_of(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        aws_id: &str,
+    ) -> Result<Option<DeploymentReading>, StepError> {
+        let store = &self.inner.store;
+        if let Some(import) = store.import_fetch(account, cloud.region()).await?
+            && let Some(item) = store.import_item_fetch(&import, aws_id).await?
+            && let Some(reading) = item.reading()
+        {
+            return Ok(Some(reading));
+        }
+        let read = cloud.deployments(&[aws_id.to_string()]).await?;
+        Ok(read.into_iter().find(|reading| reading.aws_id == aws_id))
+    }
+
+    /// The deployment with this id as the one that another undoes.
+    async fn undone(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        aws_id: &str,
+    ) -> Result<Option<Undone>, StepError> {
+        let id = DeploymentId::derive(account, cloud.region(), aws_id);
+        if let Some(record) = self.inner.store.deployment_fetch(&id).await? {
+            return Ok(Some(Undone {
+                id,
+                target: record.target_revision,
+                target_group_old: record.target_group_old,
+                target_group_new: record.target_group_new,
+            }));
+        }
+        let Some(reading) = self.reading_of(cloud, account, aws_id).await? else {
+            return Ok(None);
+        };
+        let digest = reading.app_spec_digest.as_ref();
+        let target = self
+            .revision_of(cloud, account, &reading.application, digest)
+            .await?;
+        Ok(Some(Undone {
+            id,
+            target,
+            target_group_old: None,
+            target_group_new: None,
+        }))
+    }
+
+    /// The record of a deployment as it is at first sight.
+    pub(super) async fn first_record(
+        &self,
+        cloud: &dyn Cloud,
+        found: Found<'_>,
+    ) -> Result<DeploymentRecord, StepError> {
+        let Found {
+            account,
+            service,
+            reading,
+            first_seen,
+            ..
+        } = found;
+        let app_spec = self
+            .app_spec(
+                cloud,
                 account,
-                cloud.region(),
                 &reading.application,
-                &reading.group,
+                reading.app_spec_digest.as_ref(),
             )
-        };
-        let service = match by_group().await? {
-            Some(service) => service,
-            None => {
-                let group = (
-                    cloud.region().to_string(),
-                    reading.application.clone(),
-                    reading.group.clone(),
-                );
-                if lock(&self.inner.unwatched).contains(&group) {
-                    return Ok(None);
-                }
-                // A group that was made since the last full look, or one that deploys no ECS service.
-                self.read_services(cloud, account).await?;
-                match by_group().await? {
-                    Some(service) => service,
-                    None => {
-                        lock(&self.inner.unwatched).insert(group);
-                        return Ok(None);
-                    }
-                }
-            }
-        };
-        let in_progress = matches!(
-            reading.reading.status,
-            AwsStatus::Running | AwsStatus::Ready
-        );
-        let app_spec = match &reading.app_spec_digest {
-            Some(digest) => readable(cloud.app_spec(&reading.application, digest).await)?,
-            None => None,
-        };
-        let target = app_spec
-            .as_deref()
-            .and_then(|text| appspec::parse(text).ok())
-            .map(|spec| spec.task_definition);
+            .await?;
+        let target = revision_in(app_spec.as_deref());
         let marked = reading.description.as_deref().and_then(operation::marker);
         let operation = match &marked {
             Some((operation, _)) => self.inner.store.operation_fetch(operation).await?,
             None => None,
         };
         let rolls_back = match &reading.reading.rolls_back {
-            Some(aws_id) => {
-                self.inner
-                    .store
-                    .deployment_fetch(&DeploymentId::derive(account, cloud.region(), aws_id))
-                    .await?
-            }
+            Some(aws_id) => Some(self.undone(cloud, account, aws_id).await?),
             None => None,
         };
-        let task_sets = match cloud.service(&service.cluster, &service.name).await? {
-            Some((task_sets, _, _)) => task_sets.into_iter().map(|set| set.task_set).collect(),
-            None => Vec::new(),
-        };
         // An AppSpec in S3 is not read; the task set that the deployment created tells the same.
-        let target = target.or_else(|| created_by(&task_sets, &reading.aws_id));
+        let target = target.or_else(|| created_by(&found.task_sets, &reading.aws_id));
         let previous = match &rolls_back {
             // What a rollback deployment replaces is what the undone one had brought (in a
             // rollback the bad revision is the old one), even while the PRIMARY task set never changed.
-            Some(original) => original
-                .target_revision
+            Some(Some(original)) => original
+                .target
                 .clone()
-                .map(|arn| (arn, PreviousEvidence::EarlierDeployment)),
+                .map(|arn| (arn, PreviousEvidence::EarlierDeployment))
+                .ok_or(PreviousUnknown::EarlierUnreadable),
+            Some(None) => Err(PreviousUnknown::UndoneForgotten),
             None => {
-                let facts = self
-                    .previous_facts(cloud, &service, reading, task_sets)
-                    .await?;
+                let in_progress = is_in_progress(reading);
+                let facts = self.previous_facts(cloud, found).await?;
                 previous::previous(&reading.aws_id, reading.created_at, in_progress, &facts)
             }
         };
+        let rolls_back = rolls_back.flatten();
         let rollback_of = match (&rolls_back, &operation) {
             (Some(original), _) => Some(original.id.clone()),
             (None, Some(operation)) => operation.call["undoes"].as_str().map(DeploymentId::new),
             (None, None) => None,
         };
-        // A rollback deployment creates no task set: it moves back between the groups of the one it undoes.
-        let (target_group_old, target_group_new) = match &rolls_back {
-            Some(original) => (
-                original.target_group_new.clone(),
-                original.target_group_old.clone(),
-            ),
-            None => (None, None),
-        };
         let initiator = match &operation {
             Some(operation) => operation.actor.clone(),
-            None => match &rolls_back {
+            None => match &reading.reading.rolls_back {
                 Some(_) => "CodeDeploy".to_string(),
                 None => reading.creator.clone(),
             },
@@ -201,8 +380,13 @@ impl Control {
                 _ => None,
             },
         };
-        let record = DeploymentRecord {
-            id: id.clone(),
+        // A rollback deployment creates no task set: it moves back between the groups of the one it undoes.
+        let (target_group_old, target_group_new) = match rolls_back {
+            Some(original) => (original.target_group_new, original.target_group_old),
+            None => (None, None),
+        };
+        Ok(DeploymentRecord {
+            id: DeploymentId::derive(account, cloud.region(), &reading.aws_id),
             aws_id: reading.aws_id.clone(),
             service_id: service.id.clone(),
             service_name: service.name.clone(),
@@ -211,8 +395,12 @@ impl Control {
             region: cloud.region().to_string(),
             controller: service.controller.word().to_string(),
             strategy: reading.config_name.clone(),
-            previous_revision: previous.as_ref().map(|(arn, _)| arn.clone()),
-            previous_evidence: previous.map(|(_, evidence)| evidence),
+            previous_revision: previous.as_ref().ok().map(|(arn, _)| arn.clone()),
+            previous_evidence: previous.as_ref().ok().map(|(_, evidence)| *evidence),
+            sight: Sight {
+                first_seen: Some(first_seen),
+                previous_unknown: previous.err(),
+            },
             target_revision: target,
             app_spec,
             standing: Standing::started(),
@@ -222,7 +410,7 @@ impl Control {
             description: reading.description.clone(),
             started_at: reading.created_at,
             ended_at: None,
-            rollback_of: rollback_of.clone(),
+            rollback_of,
             rolled_back_by: None,
             operation_id: marked
                 .map(|(operation, _): (OperationId, &str)| operation)
@@ -238,10 +426,7 @@ impl Control {
             metrics_until: None,
             observed_at: cloud.now(),
             generation: 1,
-        };
-        self.insert(cloud, &service, record, rollback_of)
-            .await
-            .map(Some)
+        })
     }
 
     async fn insert(
@@ -296,17 +481,12 @@ impl Control {
             tx.served_record(&service.id, previous, record.started_at, 1000)
                 .await?;
         }
-        let change = match (&record.previous_revision, &record.target_revision) {
-            (Some(old), Some(new)) => format!("{} → {}", old.short(), new.short()),
-            (None, Some(new)) => format!("→ {}", new.short()),
-            _ => "its revision is not known".to_string(),
-        };
         append(
             &mut tx,
             &record.id,
             record.started_at,
             "started",
-            format!("Deployment {} created: {change}.", record.aws_id),
+            started_line(&record),
             Some(&record.initiator),
             Value::Null,
         )
@@ -332,66 +512,185 @@ impl Control {
     async fn previous_facts(
         &self,
         cloud: &dyn Cloud,
-        service: &Service,
-        reading: &DeploymentReading,
-        task_sets: Vec<TaskSet>,
+        found: Found<'_>,
     ) -> Result<PreviousFacts, StepError> {
+        let (service, reading) = (found.service, found.reading);
         let mut facts = PreviousFacts {
-            task_sets,
+            replaced_task_set: found
+                .lifecycle
+                .and_then(|lifecycle| lifecycle.replaced_task_set.clone()),
             ..PreviousFacts::default()
         };
-        let in_progress = matches!(
-            reading.reading.status,
-            AwsStatus::Running | AwsStatus::Ready
-        );
-        if !in_progress {
-            facts.replaced_task_set = readable(cloud.lifecycle(&reading.aws_id).await)?
-                .and_then(|lifecycle| lifecycle.replaced_task_set);
-            if let Some(task_set) = &facts.replaced_task_set {
-                facts.stopped_task = readable(
-                    cloud
-                        .stopped_task_revision(&service.cluster, &service.name, task_set)
-                        .await,
-                )?
-                .flatten();
-            }
+        let stopped_tasks_are_kept = reading
+            .completed_at
+            .is_none_or(|at| cloud.now().millis_since(at) <= STOPPED_TASKS_KEPT_SECONDS * 1000);
+        if let Some(task_set) = facts
+            .replaced_task_set
+            .as_ref()
+            .filter(|_| stopped_tasks_are_kept)
+        {
+            facts.stopped_task = readable(
+                cloud
+                    .stopped_task_revision(&service.cluster, &service.name, task_set)
+                    .await,
+            )?
+            .flatten();
         }
-        let query = DeploymentQuery {
-            service: Some(service.id.clone()),
-            to: Some(reading.created_at),
-            limit: 50,
-            ..DeploymentQuery::default()
-        };
-        facts.earlier = self
-            .inner
-            .store
-            .deployment_list(&query)
-            .await?
-            .into_iter()
-            .filter_map(|record| {
-                Some(EarlierDeployment {
-                    created_at: record.started_at,
-                    target: record.target_revision.clone()?,
-                    kept_its_traffic: kept_its_traffic(&record),
-                })
-            })
-            .collect();
-        facts.observed = self
-            .inner
-            .store
-            .served_list(&service.id)
-            .await?
-            .into_iter()
-            .filter(|served| served.from < reading.created_at && served.share_permille >= 1000)
-            .max_by_key(|served| served.from)
-            .map(|served| (served.revision, served.from));
-        if let Some(digest) = &reading.previous_app_spec_digest {
-            facts.previous_revision = readable(cloud.app_spec(&reading.application, digest).await)?
-                .and_then(|text| appspec::parse(&text).ok())
-                .map(|spec| spec.task_definition);
+        (facts.earlier, facts.forgotten_between) = self.earlier(cloud, &found).await?;
+        // Before the watch began, nobody saw what served; what is recorded of it was derived.
+        if found.first_seen != FirstSeen::Imported || is_in_progress(reading) {
+            facts.observed = self
+                .inner
+                .store
+                .served_list(&service.id)
+                .await?
+                .into_iter()
+                .filter(|served| served.from < reading.created_at && served.share_permille >= 1000)
+                .max_by_key(|served| served.from)
+                .map(|served| (served.revision, served.from));
         }
+        let digest = reading.previous_app_spec_digest.as_ref();
+        facts.previous_revision = self
+            .revision_of(cloud, found.account, &reading.application, digest)
+            .await?;
+        facts.task_sets = found.task_sets;
         Ok(facts)
     }
+
+    /// The last earlier deployment of the group that kept its traffic, from the record and from what the import has
+    /// read and not recorded yet; and whether one between the two is not known.
+    async fn earlier(
+        &self,
+        cloud: &dyn Cloud,
+        found: &Found<'_>,
+    ) -> Result<(Vec<EarlierDeployment>, bool), StepError> {
+        let store = &self.inner.store;
+        let reading = found.reading;
+        let query = DeploymentQuery {
+            service: Some(found.service.id.clone()),
+            to: Some(reading.created_at),
+            limit: EARLIER_LOOKED_AT,
+            ..DeploymentQuery::default()
+        };
+        let recorded = store.deployment_list(&query).await?;
+        let import = store.import_fetch(found.account, cloud.region()).await?;
+        let (import, items) = match import {
+            Some(import) if import.state != ImportState::Complete => {
+                let items = store
+                    .import_item_list_before(
+                        &import,
+                        &reading.application,
+                        &reading.group,
+                        reading.created_at,
+                        EARLIER_LOOKED_AT,
+                    )
+                    .await?;
+                (Some(import), items)
+            }
+            Some(_) | None => (None, Vec::new()),
+        };
+        let read: Vec<DeploymentReading> = items
+            .iter()
+            .filter_map(ReadingOf::reading)
+            .filter(|item| !recorded.iter().any(|record| record.aws_id == item.aws_id))
+            .collect();
+        let mut all: Vec<(Moment, Result<&DeploymentRecord, &DeploymentReading>)> = recorded
+            .iter()
+            .map(|record| (record.started_at, Ok(record)))
+            .chain(read.iter().map(|read| (read.created_at, Err(read))))
+            .collect();
+        all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        for (created_at, one) in all {
+            let (aws_id, kept, target) = match one {
+                Ok(record) => (
+                    &record.aws_id,
+                    kept_its_traffic(record),
+                    record.target_revision.clone(),
+                ),
+                Err(read) => {
+                    let kept = self.kept_by_reading(cloud, found.service, read).await?;
+                    let digest = read.app_spec_digest.as_ref().filter(|_| kept);
+                    let target = self
+                        .revision_of(cloud, found.account, &read.application, digest)
+                        .await?;
+                    (&read.aws_id, kept, target)
+                }
+            };
+            if !kept {
+                continue;
+            }
+            let mut forgotten_between = false;
+            if let Some(import) = &import
+                && let Some(own) = store.import_item_fetch(import, &reading.aws_id).await?
+                && let Some(other) = store.import_item_fetch(import, aws_id).await?
+            {
+                forgotten_between = store
+                    .import_has_forgotten_between(import, own.position, other.position)
+                    .await?;
+            }
+            let earlier = EarlierDeployment {
+                created_at,
+                target,
+                kept_its_traffic: true,
+            };
+            return Ok((vec![earlier], forgotten_between));
+        }
+        Ok((Vec::new(), false))
+    }
+
+    /// Whether what a deployment moved the service to was what served in the end, by what was read of it.
+    async fn kept_by_reading(
+        &self,
+        cloud: &dyn Cloud,
+        service: &Service,
+        reading: &DeploymentReading,
+    ) -> Result<bool, StepError> {
+        match reading.reading.status {
+            AwsStatus::Succeeded => Ok(true),
+            AwsStatus::Failed | AwsStatus::Stopped if reading.reading.rolled_back_by.is_none() => {
+                let lifecycle = cloud
+                    .lifecycle_of_service(&reading.aws_id, &service.cluster, &service.name)
+                    .await;
+                let stages = readable(lifecycle)?.unwrap_or_default().stages;
+                Ok(took_all_traffic(&stages))
+            }
+            AwsStatus::Failed
+            | AwsStatus::Stopped
+            | AwsStatus::Running
+            | AwsStatus::Ready
+            | AwsStatus::Unknown => Ok(false),
+        }
+    }
+}
+
+/// What the rules need of task sets.
+pub(super) fn rules_of(task_sets: &[TaskSetReading]) -> Vec<TaskSet> {
+    task_sets.iter().map(|set| set.task_set.clone()).collect()
+}
+
+/// Whether AWS says that it has not ended.
+fn is_in_progress(reading: &DeploymentReading) -> bool {
+    matches!(
+        reading.reading.status,
+        AwsStatus::Running | AwsStatus::Ready
+    )
+}
+
+/// The revision that an AppSpec names.
+fn revision_in(app_spec: Option<&str>) -> Option<RevisionArn> {
+    appspec::parse(app_spec?)
+        .ok()
+        .map(|spec| spec.task_definition)
+}
+
+/// The first line of a deployment's timeline.
+pub(super) fn started_line(record: &DeploymentRecord) -> String {
+    let change = match (&record.previous_revision, &record.target_revision) {
+        (Some(old), Some(new)) => format!("{} → {}", old.short(), new.short()),
+        (None, Some(new)) => format!("→ {}", new.short()),
+        _ => "its revision is not known".to_string(),
+    };
+    format!("Deployment {} created: {change}.", record.aws_id)
 }
 
 /// What the task set runs that the deployment created.
@@ -407,10 +706,7 @@ fn kept_its_traffic(record: &DeploymentRecord) -> bool {
     match record.standing.outcome {
         Outcome::Succeeded => true,
         Outcome::Failed | Outcome::Stopped => {
-            let all = record.reading.stages.iter().any(|stage| {
-                stage.name == "AllowTraffic" && stage.status == StageStatus::Succeeded
-            });
-            all && record.reading.rolled_back_by.is_none()
+            took_all_traffic(&record.reading.stages) && record.reading.rolled_back_by.is_none()
         }
         Outcome::InProgress
         | Outcome::RolledBack
@@ -418,4 +714,11 @@ fn kept_its_traffic(record: &DeploymentRecord) -> bool {
         | Outcome::Superseded
         | Outcome::Unknown => false,
     }
+}
+
+/// Whether all production traffic was moved.
+fn took_all_traffic(stages: &[Stage]) -> bool {
+    stages
+        .iter()
+        .any(|stage| stage.name == "AllowTraffic" && stage.status == StageStatus::Succeeded)
 }

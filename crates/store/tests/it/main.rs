@@ -11,6 +11,7 @@ mod backups;
 mod changes;
 mod databases;
 mod history;
+mod imports;
 mod leases;
 mod migrations;
 mod races;

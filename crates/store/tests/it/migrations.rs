@@ -90,6 +90,18 @@ async fn everything_can_be_read(store: &Store) {
             .len(),
         2
     );
+    let imports = store.import_list().await.unwrap();
+    assert_eq!(imports.len(), 1);
+    assert_eq!(
+        store
+            .import_item_list_read(&imports[0], 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(store.watch_list().await.unwrap().len(), 1);
+    assert_eq!(store.gap_list(None, None, 10).await.unwrap().len(), 1);
     assert_eq!(store.timeline_list(&deployment).await.unwrap().len(), 1);
     assert_eq!(store.metric_list(&deployment).await.unwrap().len(), 1);
     assert_eq!(store.change_list(0, 10).await.unwrap().len(), 1);

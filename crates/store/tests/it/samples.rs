@@ -4,6 +4,7 @@ use serde_json::json;
 use switchback_domain::actor::Role;
 use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
+use switchback_domain::coverage::FirstSeen;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::OutcomeCause;
@@ -26,6 +27,7 @@ use switchback_domain::moment::Moment;
 use switchback_domain::operation::OperationKind;
 use switchback_domain::operation::OperationState;
 use switchback_domain::previous::PreviousEvidence;
+use switchback_domain::previous::PreviousUnknown;
 use switchback_domain::revision::Revision;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::revision::RevisionStatus;
@@ -38,6 +40,7 @@ use switchback_store::records::DecisionRecord;
 use switchback_store::records::DeploymentRecord;
 use switchback_store::records::GateRecord;
 use switchback_store::records::OperationRecord;
+use switchback_store::records::Sight;
 use switchback_store::records::UserRecord;
 
 pub const ACCOUNT: &str = "123456789012";
@@ -111,6 +114,10 @@ pub fn deployment(service: &Service, aws_id: &str, started_at: Moment) -> Deploy
         strategy: "CodeDeployDefault.ECSAllAtOnce".to_string(),
         previous_revision: Some(arn(1)),
         previous_evidence: Some(PreviousEvidence::TaskSet),
+        sight: Sight {
+            first_seen: Some(FirstSeen::SeenLate),
+            previous_unknown: Some(PreviousUnknown::NothingEarlier),
+        },
         target_revision: Some(arn(2)),
         app_spec: Some("version: 0.0".to_string()),
         standing: Standing {
@@ -156,6 +163,7 @@ pub fn bare_deployment(service: &Service, aws_id: &str, started_at: Moment) -> D
     DeploymentRecord {
         previous_revision: None,
         previous_evidence: None,
+        sight: Sight::default(),
         target_revision: None,
         app_spec: None,
         standing: Standing::started(),

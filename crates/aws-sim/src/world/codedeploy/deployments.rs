@@ -168,7 +168,9 @@ impl Region {
             .iter()
             .rev()
             .filter(|deployment| {
-                application.is_none_or(|name| deployment.application == name)
+                // AWS forgets in time; a test makes it forget at once.
+                self.codedeploy.deployment(&deployment.id).is_some()
+                    && application.is_none_or(|name| deployment.application == name)
                     && group.is_none_or(|name| deployment.group == name)
                     && (statuses.is_empty()
                         || statuses.iter().any(|one| one == deployment.status.name()))

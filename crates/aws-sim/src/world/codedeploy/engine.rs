@@ -916,6 +916,14 @@ impl CodeDeploy {
         self.deployments.get(*self.by_id.get(id)?)
     }
 
+    /// Forgets a deployment that has ended, as AWS does in time; false if there is none that has.
+    pub(in crate::world) fn forget(&mut self, id: &str) -> bool {
+        let ended = self
+            .deployment(id)
+            .is_some_and(|deployment| deployment.completed_at.is_some());
+        ended && self.by_id.remove(id).is_some()
+    }
+
     pub(super) fn deployment_mut(&mut self, id: &str) -> Option<&mut Deployment> {
         self.deployments.get_mut(*self.by_id.get(id)?)
     }
