@@ -43,6 +43,7 @@ impl Account {
             relay_url: None,
             relay_secret: None,
             start_ms: 1_795_000_000_000,
+            progress: |_| {},
         })
         .await
         .unwrap();

@@ -472,7 +472,7 @@ impl Control {
                 && by_a_stop
                 && cloud.now().millis_since(called_at) < operation::STOP_GRACE_SECONDS * 1000
             {
-                pause(0).await;
+                self.pause(0).await;
                 return Ok(());
             }
         }
@@ -540,7 +540,7 @@ impl Control {
         record: &DeploymentRecord,
     ) -> Result<(), StepError> {
         if !record.standing.outcome.is_final() {
-            pause(0).await;
+            self.pause(0).await;
             return Ok(());
         }
         let event = delivery_event(&gate, record).unwrap_or(DeliveryEvent::Refused);

@@ -200,7 +200,7 @@ impl Control {
                     if let Some(aws_id) = self.named_in(cloud, record, error).await? {
                         break Shown::Effect(aws_id);
                     }
-                    pause(0).await;
+                    self.pause(0).await;
                 }
                 shown => break shown,
             }

@@ -18,6 +18,7 @@ use crate::team::GATE;
 use crate::team::Team;
 use crate::wait::SOON;
 use crate::wait::until;
+use crate::window::Screen;
 use crate::window::Window;
 use crate::world::Api;
 use crate::world::assert_no_errors;
@@ -166,7 +167,7 @@ async fn done(window: &Window) -> Vec<String> {
 }
 
 /// Waits until the page shows this as done, while simulated time is pushed on.
-async fn is_done(demo: &Demo, window: &Window, words: &str, step_s: i64) {
+async fn is_done(demo: &Demo, window: &Window, words: &str, step_s: u32) {
     until(&format!("{words:?} is done"), A_WHILE, async || {
         let done = done(window).await;
         if done.iter().any(|one| one == words) {

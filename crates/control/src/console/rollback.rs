@@ -1,8 +1,8 @@
 //! Rollbacks: the facts of a plan, the plan, and the intent.
 
 use crate::console::Desk;
-use crate::console::gate_closed;
-use crate::console::mark_request;
+use crate::console::deciding::gate_closed;
+use crate::console::deciding::mark_request;
 use crate::console::operation_in_progress;
 use crate::error::step_refusal;
 use crate::error::store_refusal;

@@ -25,6 +25,7 @@ use switchback_store::LedgerHeadRecord;
 use switchback_store::Tx;
 use switchback_store::records::DeploymentRecord;
 use switchback_store::records::OperationRecord;
+use switchback_store::records::Sight;
 
 /// Takes over what the database does not have of a service: revisions with their task definitions, deployments that
 /// have ended, and operations. `new` is whether the service itself is being recorded in this transaction: then what
@@ -181,6 +182,8 @@ fn record(
         strategy: entry.strategy.clone().unwrap_or_default(),
         previous_revision: entry.previous_revision.clone(),
         previous_evidence: entry.previous_evidence,
+        // The ledger does not tell.
+        sight: Sight::default(),
         target_revision: entry.revision.clone(),
         app_spec: entry.app_spec.clone(),
         standing: Standing {
