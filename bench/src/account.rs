@@ -56,7 +56,7 @@ impl Account {
             .http
             .send(hyper::Method::POST, "/", &headers, input.to_string())
             .await?;
-        let body = answer.is_success(operation)?;
+        let body = answer.success_of(operation)?;
         Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 

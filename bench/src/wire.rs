@@ -103,7 +103,7 @@ impl Http {
         let answer = self
             .send(Method::POST, path, &headers, body.to_string())
             .await?;
-        let body = answer.is_success(path)?;
+        let body = answer.success_of(path)?;
         Ok(if body.is_empty() {
             Value::Null
         } else {
@@ -126,7 +126,7 @@ impl Answer {
     }
 
     /// The body, if the status is a success.
-    pub fn is_success(self, what: &str) -> Result<Bytes> {
+    pub fn success_of(self, what: &str) -> Result<Bytes> {
         let status = self.status;
         self.is(
             if (200..300).contains(&status) {

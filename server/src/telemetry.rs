@@ -29,8 +29,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -78,15 +76,14 @@ impl Telemetry {
                 .with_current_span(false)
                 .boxed(),
         };
-        // Only our own spans: what sends them makes spans too.
         let sent = traces.as_ref().map(|provider| {
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer("switchback"))
-                .with_filter(Targets::new().with_target("switchback", LevelFilter::INFO))
+            tracing_opentelemetry::layer().with_tracer(provider.tracer("switchback"))
         });
+        // One filter for both: with a filter for each layer, spans and lines were lost now and then.
         tracing_subscriber::registry()
-            .with(lines.with_filter(filter))
+            .with(filter)
             .with(sent)
+            .with(lines)
             .init();
         std::panic::set_hook(Box::new(|panic| {
             let at = panic.location().map(ToString::to_string);

@@ -645,7 +645,9 @@ pub fn assert_no_errors(log: &str) {
     let bad: Vec<&str> = log
         .lines()
         .filter(|line| {
-            line.contains(" ERROR ") || line.contains("\"ERROR\"") || line.contains("panicked at")
+            line.contains(" ERROR ")
+                || line.contains("\"level\":\"ERROR\"")
+                || line.contains("panicked at")
         })
         .collect();
     assert!(

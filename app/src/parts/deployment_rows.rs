@@ -157,10 +157,12 @@ fn row(deployment: &DeploymentView, grouping: Grouping) -> AnyView {
             <td class="c-service">
                 <a class="row-link" href=format!("/deployments/{}", deployment.id)>{deployment.service.clone()}</a>" "
                 <span class="quiet">{deployment.cluster.clone()}</span>
-                {sight_word(deployment).map(|word| view! { <span class="quiet" title=sight_words(deployment)>" · "{word}</span> })}
             </td>
             <td class="c-change">{change(deployment, false)}</td>
-            <td class="c-state">{state(deployment)}</td>
+            <td class="c-state">
+                {state(deployment)}
+                {sight_word(deployment).map(|word| view! { <span class="quiet" title=sight_words(deployment)>" · "{word}</span> })}
+            </td>
             <td class="c-took number">{took}</td>
             <td class="c-strategy" title=deployment.strategy.clone()>{strategy_words(&deployment.strategy)}</td>
             <td class="c-by" title=deployment.initiator.clone()>{deployment.initiator.clone()}</td>

@@ -65,7 +65,7 @@ pub fn frame(
         guide,
     } = surroundings;
     // It lies open on Now unless it was put away, and is folded into the top bar everywhere else.
-    let is_open = section == Section::Now && guide.as_ref().is_some_and(|guide| !guide.hidden);
+    let is_open = path == "/" && guide.as_ref().is_some_and(|guide| !guide.hidden);
     let (on_page, in_bar) = if is_open {
         (guide, None)
     } else {

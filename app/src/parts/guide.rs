@@ -88,7 +88,7 @@ fn try_line(one: &TryView, may_act: bool, path: &str) -> AnyView {
     view! {
         <li class="try" data-done=one.done.then_some("")>
             {mark}
-            <p><strong>{one.words.clone()}</strong>{one.done.then(|| view! { <span class="visually-hidden">" (done)"</span> })}" "<span class="quiet">{one.detail.clone()}</span></p>
+            <p><strong>{one.words.clone()}</strong>{one.done.then(|| view! { <span class="visually-hidden">" (done)"</span> })}" "<span class="detail quiet">{one.detail.clone()}</span></p>
             {way}
         </li>
     }

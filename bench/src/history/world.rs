@@ -454,7 +454,10 @@ impl World {
                 100
             ]));
         }
-        let details = (self.count % 50 == 0, self.count % 2_000 == 0);
+        let details = (
+            self.count.is_multiple_of(50),
+            self.count.is_multiple_of(2_000),
+        );
         if details.0 {
             hang_on(
                 &mut self.random,
@@ -467,7 +470,7 @@ impl World {
                 batches,
             );
         }
-        if self.count % 5 == 0 {
+        if self.count.is_multiple_of(5) {
             let parse = |arn: &str| RevisionArn::parse(arn).ok();
             self.append(
                 started,
