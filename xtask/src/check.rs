@@ -373,6 +373,7 @@ fn crate_tests(context: &Context) -> Result<Outcome> {
     }
     passed(run(cargo.args([
         "test",
+        "--no-fail-fast",
         "--workspace",
         "--exclude",
         "switchback-frontend",
