@@ -52,7 +52,7 @@ pub async fn run(options: &Options) -> Result<Report> {
         &folder.0.join("live.db"),
         &aws,
         &[
-            // A second without news is the product's own default; only new services should be found sooner.
+            // Sooner than the product's default of 30 s, so that the new services are found; the event itself comes by hook.
             ("SWITCHBACK_POLL_IDLE_MS", "1000"),
         ],
     )
