@@ -187,8 +187,19 @@ impl Store {
 
     /// Closes every connection and waits until they are closed. The store and its clones are useless afterwards.
     pub async fn close(&self) {
-        self.writer.close().await;
-        self.reader.close().await;
+        // The last connection to a SQLite file puts its log away. One that only reads cannot.
+        closed(&self.reader).await;
+        closed(&self.writer).await;
+    }
+}
+
+/// Closes a pool. Closing once leaves a connection open that is just being given back when it is the last that the
+/// pool waits for (sqlx 0.8: `PoolInner::close` looks for idle connections before each wait, and not after the last).
+async fn closed(pool: &AnyPool) {
+    pool.close().await;
+    while pool.size() > 0 {
+        pool.close().await;
+        tokio::task::yield_now().await;
     }
 }
 
