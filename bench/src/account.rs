@@ -1,6 +1,9 @@
 //! Services in the simulated account, made with AWS's own requests, written by hand in its two oldest protocols: the
 //! product's adapter must not make what it is then measured with.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
 use anyhow::Context;
 use anyhow::Result;
 use serde_json::Value;
@@ -30,6 +33,7 @@ pub struct Account {
 pub struct Team {
     account: Account,
     service: String,
+    deployments: AtomicUsize,
 }
 
 impl Account {
@@ -145,6 +149,7 @@ impl Account {
         let team = Team {
             account: self.clone(),
             service: service.to_string(),
+            deployments: AtomicUsize::new(0),
         };
         let first = team.registers("1").await?;
         let service_input = json!({
@@ -198,10 +203,28 @@ impl Team {
             .context("RegisterTaskDefinition answered no ARN")
     }
 
-    /// Begins a deployment of a new revision that waits for the relay at each of these events.
-    pub async fn deploys(&self, tag: &str, hooks: &[&str]) -> Result<()> {
-        let revision = self.registers(tag).await?;
-        let hooks: String = hooks
+    /// Begins a deployment of a new revision that waits for the relay at each of [`HOOKS`], unless one is under way.
+    ///
+    /// It asks the account: the server may not have seen the end of the last one, nor the beginning of the next.
+    pub async fn keeps_deploying(&self) -> Result<()> {
+        let input = json!({
+            "applicationName": format!("{}-application", self.service), "deploymentGroupName": "main",
+            "includeOnlyStatuses": ["Created", "Queued", "InProgress", "Ready"],
+        });
+        let active = self
+            .account
+            .call("codedeploy", "ListDeployments", input)
+            .await?;
+        match active["deployments"].as_array() {
+            Some(deployments) if !deployments.is_empty() => Ok(()),
+            _ => self.deploys().await,
+        }
+    }
+
+    async fn deploys(&self) -> Result<()> {
+        let number = self.deployments.fetch_add(1, Ordering::Relaxed) + 2;
+        let revision = self.registers(&number.to_string()).await?;
+        let hooks: String = HOOKS
             .iter()
             .map(|event| format!("  - {event}: \"switchback-relay\"\n"))
             .collect();

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::Options;
 use crate::account::Account;
-use crate::account::HOOKS;
+use crate::account::Team;
 use crate::live::HOOK_PATH;
 use crate::machine;
 use crate::machine::Folder;
@@ -57,18 +57,10 @@ pub async fn run(options: &Options) -> Result<Report> {
     let team = account.team("decide-api").await?;
     let mut by_api = Samples::default();
     let mut by_form = Samples::default();
-    let mut deployments = 0;
     while by_api.count() < samples || by_form.count() < samples {
         let gate = match open_gate(&server.api).await? {
             Some(gate) => gate,
-            None => {
-                if !is_deploying(&server.api).await? {
-                    deployments += 1;
-                    team.deploys(&format!("decide-{deployments}"), &HOOKS)
-                        .await?;
-                }
-                waited(&server.api, &account).await?
-            }
+            None => waited(&server.api, &account, &team).await?,
         };
         let id = gate["id"].as_str().context("a gate without identifier")?;
         let digest = gate["evidence_digest"]
@@ -178,17 +170,8 @@ async fn open_gate(api: &Http) -> Result<Option<Value>> {
         .cloned())
 }
 
-async fn is_deploying(api: &Http) -> Result<bool> {
-    let active = api
-        .json("/api/v1/deployments?outcome=in_progress&limit=1")
-        .await?;
-    Ok(active["items"]
-        .as_array()
-        .is_some_and(|items| !items.is_empty()))
-}
-
 /// Lets simulated time pass until a gate is open.
-async fn waited(api: &Http, account: &Account) -> Result<Value> {
+async fn waited(api: &Http, account: &Account, team: &Team) -> Result<Value> {
     let begun = Instant::now();
     loop {
         if let Some(gate) = open_gate(api).await? {
@@ -197,8 +180,10 @@ async fn waited(api: &Http, account: &Account) -> Result<Value> {
             return Ok(open_gate(api).await?.unwrap_or(gate));
         }
         if begun.elapsed() > LIMIT {
-            bail!("no gate opens");
+            let seen = api.json("/api/v1/deployments?limit=3").await?;
+            bail!("no gate opens; the newest deployments are {seen}");
         }
+        team.keeps_deploying().await?;
         account.advance(5).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -3,6 +3,7 @@
 //! The event is a hook of CodeDeploy: the simulated account posts it to a proxy of ours, which notes the time and
 //! hands it on to the server. It is visible in a stream when the change of kind `gate` has been read from it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::Options;
 use crate::account::Account;
-use crate::account::HOOKS;
+use crate::account::Team;
 use crate::floor;
 use crate::machine;
 use crate::machine::Folder;
@@ -34,8 +35,8 @@ pub const HOOK_PATH: &str = "/api/v1/hooks/codedeploy";
 /// How long something that happens at once may take before the bench gives up.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What one stream saw: a word of the marker, and when.
-type Seen = (String, Instant);
+/// What a stream saw: its number, the subject of the change, and when.
+type Seen = (usize, String, Instant);
 
 /// Measures.
 pub async fn run(options: &Options) -> Result<Report> {
@@ -76,21 +77,13 @@ pub async fn run(options: &Options) -> Result<Report> {
     let team = account.team("live-api").await?;
     let mut own = Samples::default();
     let mut last = Samples::default();
-    let mut deployments = 0;
+    // A gate changes more than once; only its first change is its opening.
+    let mut known = HashSet::new();
     let mut measured = 0;
     let mut begun = Instant::now();
     while measured < events {
-        if hooks.first_after(HOOK_PATH, begun).is_none() {
-            let waiting = server.api.json("/api/v1/gates?state=open").await?;
-            if waiting["items"].as_array().is_none_or(Vec::is_empty)
-                && !is_deploying(&server.api).await?
-            {
-                deployments += 1;
-                team.deploys(&format!("live-{deployments}"), &HOOKS).await?;
-            }
-        }
-        let posted = next_hook(&hooks, &account, begun).await?;
-        let Some((gate, taken)) = gathered(&mut arrivals, streams, posted).await? else {
+        let posted = next_hook(&hooks, &account, &team, begun).await?;
+        let Some((gate, taken)) = gathered(&mut arrivals, streams, &known, posted).await? else {
             bail!("a hook was posted and no gate was seen in the streams");
         };
         own.extend(&taken);
@@ -98,8 +91,7 @@ pub async fn run(options: &Options) -> Result<Report> {
         measured += 1;
         begun = Instant::now();
         approve(&server.api, &gate).await?;
-        // The verdict changes the gate too: those changes are not measured.
-        drained(&mut arrivals).await;
+        known.insert(gate);
     }
     let most = server.process.memory()?.1;
     drop(opened);
@@ -127,9 +119,10 @@ pub async fn run(options: &Options) -> Result<Report> {
         bare.send(hyper::Method::POST, "/", &[], text)
             .await?
             .is(200, "the floor")?;
-        let (_, taken) = gathered(&mut arrivals, streams, posted)
+        let (gate, taken) = gathered(&mut arrivals, streams, &known, posted)
             .await?
             .context("the floor sent nothing")?;
+        known.insert(gate);
         least.extend(&taken);
         least_last.add(taken.percentile(1.0).unwrap_or_default());
     }
@@ -197,7 +190,7 @@ async fn open(
 ) -> Result<tokio::task::JoinSet<()>> {
     let mut tasks = tokio::task::JoinSet::new();
     let open = Arc::new(AtomicUsize::new(0));
-    for _ in 0..streams {
+    for stream in 0..streams {
         // Each with a connection of its own, as browsers have.
         let response = http.begin(hyper::Method::GET, path, &[], "").await?;
         if response.status() != 200 {
@@ -221,7 +214,7 @@ async fn open(
                     if event.contains(marker) {
                         let after = event.split_once(word).map_or("", |(_, after)| after);
                         let found = after.split('"').next().unwrap_or_default();
-                        if seen.send((found.to_string(), now)).is_err() {
+                        if seen.send((stream, found.to_string(), now)).is_err() {
                             return;
                         }
                     }
@@ -242,48 +235,43 @@ async fn open(
     Ok(tasks)
 }
 
-/// Takes the first arrival of the next subject at each stream.
+/// Takes the first arrival of the next subject that is not known yet, at each stream.
 async fn gathered(
     arrivals: &mut mpsc::UnboundedReceiver<Seen>,
     streams: usize,
+    known: &HashSet<String>,
     posted: Instant,
 ) -> Result<Option<(String, Samples)>> {
     let mut taken = Samples::default();
-    let mut subject = None;
-    while taken.count() < streams {
+    let mut subject: Option<String> = None;
+    let mut reached = HashSet::new();
+    while reached.len() < streams {
         let arrived = tokio::time::timeout(LIMIT, arrivals.recv())
             .await
             .with_context(|| {
-                format!("only {} of {streams} streams saw the event", taken.count())
+                format!("only {} of {streams} streams saw the event", reached.len())
             })?;
-        let Some((gate, at)) = arrived else {
+        let Some((stream, gate, at)) = arrived else {
             return Ok(None);
         };
-        taken.add(at.saturating_duration_since(posted));
+        if known.contains(&gate) || subject.as_ref().is_some_and(|subject| *subject != gate) {
+            continue;
+        }
         subject = Some(gate);
+        if reached.insert(stream) {
+            taken.add(at.saturating_duration_since(posted));
+        }
     }
     Ok(subject.map(|gate| (gate, taken)))
 }
 
-/// Forgets what comes until nothing has come for a while.
-async fn drained(arrivals: &mut mpsc::UnboundedReceiver<Seen>) {
-    while tokio::time::timeout(Duration::from_millis(1_500), arrivals.recv())
-        .await
-        .is_ok()
-    {}
-}
-
-async fn is_deploying(api: &Http) -> Result<bool> {
-    let active = api
-        .json("/api/v1/deployments?outcome=in_progress&limit=1")
-        .await?;
-    Ok(active["items"]
-        .as_array()
-        .is_some_and(|items| !items.is_empty()))
-}
-
 /// Lets simulated time pass until the next hook is posted; gives when.
-pub async fn next_hook(hooks: &Proxy, account: &Account, after: Instant) -> Result<Instant> {
+async fn next_hook(
+    hooks: &Proxy,
+    account: &Account,
+    team: &Team,
+    after: Instant,
+) -> Result<Instant> {
     let begun = Instant::now();
     loop {
         if let Some(posted) = hooks.first_after(HOOK_PATH, after) {
@@ -292,13 +280,14 @@ pub async fn next_hook(hooks: &Proxy, account: &Account, after: Instant) -> Resu
         if begun.elapsed() > LIMIT {
             bail!("CodeDeploy posts no hook");
         }
+        team.keeps_deploying().await?;
         account.advance(5).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 /// Approves a gate as it is shown now.
-pub async fn approve(api: &Http, gate: &str) -> Result<()> {
+async fn approve(api: &Http, gate: &str) -> Result<()> {
     let shown = api.json(&format!("/api/v1/gates/{gate}")).await?;
     let body =
         serde_json::json!({ "verdict": "approve", "evidence_digest": shown["evidence_digest"] });

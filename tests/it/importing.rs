@@ -288,6 +288,14 @@ async fn a_past_is_taken_in_while_the_account_changes_and_the_server_is_killed()
         .map(|revision| &revision["arn"])
         .collect();
     assert_eq!(open, [&json!(revisions[0])], "{served:?}");
+    // Nothing was deployed to this service since it is watched: since when it serves what it does, its past tells.
+    let worker = world.api.get("/services/worker").await.is(200);
+    let last = items
+        .iter()
+        .find(|item| item["service"] == "worker")
+        .unwrap_or_else(|| panic!("{items:?}"));
+    assert_eq!(worker["serving_revision"], last["target_revision"]);
+    assert_eq!(worker["serving_since"], last["ended_at"], "{worker}");
     world
         .finish(&["PutLifecycleEventHookExecutionStatus"])
         .await;

@@ -9,8 +9,10 @@ use crate::row::Place;
 use crate::row::record;
 use crate::row::records;
 use crate::tx::Tx;
+
 use switchback_domain::ids::ServiceId;
 use switchback_domain::moment::Moment;
+use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Controller;
 use switchback_domain::service::Service;
 
@@ -143,6 +145,29 @@ impl Tx {
             )
             .await?;
         Ok(false)
+    }
+
+    /// Takes over since when what serves has served, from its open period, where that is earlier than what is known or
+    /// nothing is known. For evidence from the past, after [`Tx::served_all_at`]. Whoever has read the service meanwhile
+    /// finds another generation and reads it again.
+    pub async fn service_serving_since_its_period(
+        &mut self,
+        service: &ServiceId,
+        serving: &RevisionArn,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update services set generation = generation + 1, serving_since = \
+             (select min(from_at) from served_periods where service_id = $1 and revision = $2 and to_at is null) \
+             where id = $1 and serving_revision = $2 and exists \
+             (select 1 from served_periods where service_id = $1 and revision = $2 and to_at is null \
+             and (services.serving_since is null or services.serving_since > from_at))",
+        )
+        .bind(service.as_str())
+        .bind(serving.as_str())
+        .execute(self.connection())
+        .await
+        .doing("recording since when a revision has served")?;
+        Ok(())
     }
 }
 

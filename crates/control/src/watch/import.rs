@@ -618,6 +618,8 @@ impl Control {
             && let (Some(target), Some(ended_at)) = (&record.target_revision, record.ended_at)
         {
             tx.served_all_at(&service.id, target, ended_at).await?;
+            tx.service_serving_since_its_period(&service.id, target)
+                .await?;
         }
         append(
             tx,

@@ -281,3 +281,47 @@ async fn what_served_may_be_told_backwards() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn since_when_a_revision_serves_follows_from_its_past() {
+    on_every_database(async |database| {
+        let store = &database.store;
+        let mut web = service("web");
+        let serving = web.serving_revision.clone().unwrap();
+        web.serving_since = None;
+        let mut tx = store.begin().await.unwrap();
+        tx.service_upsert(&web).await.unwrap();
+        // The watch sees that it serves; since when, nobody knows, so the service says nothing.
+        tx.served_record(&web.id, &serving, at(100), 1000)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let since = async || {
+            let stored = store.service_fetch(&web.id).await.unwrap().unwrap();
+            (stored.serving_since, stored.generation)
+        };
+        assert_eq!(since().await, (None, 1));
+
+        // Newest first: each older end of a deployment of the same revision moves it back, one of another does not.
+        let other = arn(2);
+        for (target, ended, expected) in [
+            (&serving, 50, (Some(at(50)), 2)),
+            (&serving, 40, (Some(at(40)), 3)),
+            (&other, 30, (Some(at(40)), 3)),
+            (&serving, 20, (Some(at(40)), 3)),
+        ] {
+            let mut tx = store.begin().await.unwrap();
+            tx.served_all_at(&web.id, target, at(ended)).await.unwrap();
+            tx.service_serving_since_its_period(&web.id, target)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(since().await, expected, "{target} at {ended}");
+        }
+        // Whoever read the service before has lost.
+        let mut tx = store.begin().await.unwrap();
+        let lost = tx.service_upsert(&web).await;
+        assert!(matches!(lost, Err(StoreError::Conflict { .. })), "{lost:?}");
+    })
+    .await;
+}
