@@ -129,6 +129,7 @@ async fn a_past_is_taken_in_while_the_account_changes_and_the_server_is_killed()
     let account = world.account.clone();
     let web = Team::build(&account, "web").await;
     let worker = Team::build(&account, "worker").await;
+    let batch = Team::build(&account, "batch").await;
     let mut revisions = vec![web.first_revision.clone()];
     let mut jobs = vec![worker.first_revision.clone()];
     for number in 2..=7 {
@@ -136,13 +137,13 @@ async fn a_past_is_taken_in_while_the_account_changes_and_the_server_is_killed()
         jobs.push(worker.registers(&number.to_string(), &[]).await);
     }
     // Forwards, back, over what failed; the two services in turn. The last but one of each is never deployed.
-    let mut truth = Vec::new();
+    let mut truth = vec![past(&account, &batch, &batch.registers("2", &[]).await).await];
     for (number, job) in [(2, 1), (1, 4), (4, 3), (0, 2), (3, 1), (1, 0)] {
         truth.push(past(&account, &web, &revisions[number]).await);
         truth.push(past(&account, &worker, &jobs[job]).await);
     }
     // What served before the first of each, nothing tells any more: its tasks are long gone.
-    for first in &mut truth[..2] {
+    for first in &mut truth[..3] {
         first.previous = Value::Null;
     }
     truth.extend(failed_past(&account, &web, &revisions[4]).await);
@@ -229,12 +230,12 @@ async fn a_past_is_taken_in_while_the_account_changes_and_the_server_is_killed()
     assert_eq!(import["trouble"], Value::Null, "{coverage}");
     assert_eq!(import["forgotten"], 1, "{coverage}");
     assert_eq!(import["settled"], import["listed"], "{coverage}");
-    // Those that no deployment named: two of one team, and of the other one that is INACTIVE.
+    // Those that no deployment named: two of one team, of the other one that is INACTIVE, and what the third began with.
     assert_eq!(
         import["definitions_settled"], import["definitions_listed"],
         "{coverage}"
     );
-    assert_eq!(import["definitions_listed"], 3, "{coverage}");
+    assert_eq!(import["definitions_listed"], 4, "{coverage}");
     assert_eq!(coverage["gaps"], json!([]), "{coverage}");
 
     truth.push(Truth {
@@ -289,13 +290,9 @@ async fn a_past_is_taken_in_while_the_account_changes_and_the_server_is_killed()
         .collect();
     assert_eq!(open, [&json!(revisions[0])], "{served:?}");
     // Nothing was deployed to this service since it is watched: since when it serves what it does, its past tells.
-    let worker = world.api.get("/services/worker").await.is(200);
-    let last = items
-        .iter()
-        .find(|item| item["service"] == "worker")
-        .unwrap_or_else(|| panic!("{items:?}"));
-    assert_eq!(worker["serving_revision"], last["target_revision"]);
-    assert_eq!(worker["serving_since"], last["ended_at"], "{worker}");
+    let batch = world.api.get("/services/batch").await.is(200);
+    assert_eq!(batch["serving_revision"], oldest["target_revision"]);
+    assert_eq!(batch["serving_since"], oldest["ended_at"], "{batch}");
     world
         .finish(&["PutLifecycleEventHookExecutionStatus"])
         .await;
