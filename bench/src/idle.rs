@@ -14,15 +14,16 @@ use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::report::Table;
 
-/// One round of the default intervals: ten short looks and one at everything.
-const ROUND: Duration = Duration::from_secs(300);
+/// Two rounds of the default intervals, each of ten short looks and one at everything, and a little more: what is done
+/// once after the start, and what a slow machine does late, is in it too.
+const WATCHED: Duration = Duration::from_secs(610);
 
 /// Measures.
 pub async fn run(options: &Options) -> Result<Report> {
     let (services, watched) = if options.smoke {
         (1, Duration::from_secs(1))
     } else {
-        (10, ROUND)
+        (10, WATCHED)
     };
     let folder = Folder::new(options, "idle")?;
     let (account_process, aws) = machine::account(options, &folder.0, None).await?;
