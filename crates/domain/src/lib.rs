@@ -5,6 +5,8 @@ pub mod appspec;
 pub mod audit;
 pub mod coverage;
 pub mod deployment;
+#[cfg(test)]
+mod diagram;
 pub mod diff;
 pub mod digest;
 pub mod evidence;
