@@ -23,7 +23,7 @@ pub enum FaultKind {
     ConnectionCut,
     /// Done at once, answered after `delay_ms` of wall time.
     Slow,
-    /// A read is answered as it was answered before, for up to `stale_s` simulated seconds. Not in DynamoDB.
+    /// A read is answered as it was answered before, for up to `stale_s` simulated seconds. Not in DynamoDB and S3.
     Stale,
     /// DynamoDB only: another transaction holds the item. `TransactWriteItems` is cancelled with the reason
     /// `TransactionConflict`, any other call refused with `TransactionConflictException`. Nothing is done.
@@ -34,7 +34,7 @@ pub enum FaultKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `codedeploy`, `dynamodb`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`; `None` or `*` for all.
+    /// `codedeploy`, `dynamodb`, `ecs`, `elasticloadbalancing`, `monitoring`, `s3`, `sts`; `None` or `*` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The operation as AWS names it; `None` or `*` for all.
@@ -97,6 +97,7 @@ fn canonical_service(name: &str) -> Option<&'static str> {
         "ecs" => "ecs",
         "elasticloadbalancing" | "elbv2" => "elasticloadbalancing",
         "monitoring" | "cloudwatch" => "monitoring",
+        "s3" => "s3",
         "sts" => "sts",
         _ => return None,
     })
@@ -109,7 +110,7 @@ impl Faults {
             let known = canonical_service(name).ok_or_else(|| {
                 format!(
                     "there is no service {name:?}: use codedeploy, dynamodb, ecs, elasticloadbalancing, \
-                     monitoring, sts or *"
+                     monitoring, s3, sts or *"
                 )
             })?;
             fault.service = Some(known.to_string());

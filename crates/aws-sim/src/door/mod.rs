@@ -12,6 +12,7 @@ pub mod faults;
 pub mod json;
 pub mod query;
 pub mod relay;
+pub mod s3;
 pub mod simulation;
 pub mod wire;
 
@@ -397,8 +398,11 @@ async fn aws(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Respo
     if let Some(operation) = dynamodb::operation(&parts.method, &parts.headers) {
         return dynamodb::answer(&shared, &operation, &parts, body).await;
     }
-    let understood = wire::understand(&parts.method, &parts.uri, &parts.headers, &body);
     let credential = Credential::of(&parts.headers, &parts.uri);
+    if let Some(credential) = credential.as_ref().filter(|one| s3::is_meant(one)) {
+        return s3::answer(&shared, credential, &parts, body).await;
+    }
+    let understood = wire::understand(&parts.method, &parts.uri, &parts.headers, &body);
     let (response, harm) = done(&shared, understood, credential.as_ref());
     match harm.map(|harm| harm.kind) {
         Some(FaultKind::Slow) => {

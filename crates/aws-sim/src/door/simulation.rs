@@ -28,7 +28,7 @@ pub const REGION: &str = "eu-central-1";
 pub struct JournalEntry {
     /// When, in simulated time, RFC 3339.
     pub at: String,
-    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring` or `sts`.
+    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `s3` or `sts`.
     pub service: String,
     /// As AWS names it.
     pub operation: String,
@@ -53,7 +53,7 @@ pub struct JournalEntry {
 pub struct Call<'a> {
     /// Who calls.
     pub caller: &'a Caller,
-    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring` or `sts`.
+    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `s3` or `sts`.
     pub service: &'a str,
     /// As AWS names it.
     pub operation: &'a str,
@@ -306,6 +306,8 @@ impl Simulation {
 
 /// Whether an operation only reads, as AWS's names tell. STS changes nothing in an account.
 pub fn is_read_only(service: &str, operation: &str) -> bool {
-    const READING: [&str; 6] = ["BatchGet", "Describe", "Discover", "Get", "List", "Search"];
+    const READING: [&str; 7] = [
+        "BatchGet", "Describe", "Discover", "Get", "Head", "List", "Search",
+    ];
     service == "sts" || READING.iter().any(|verb| operation.starts_with(verb))
 }

@@ -44,6 +44,15 @@ pub(crate) fn is_deployment_id(text: &str) -> bool {
     })
 }
 
+/// The version id of an object in S3 \[O\].
+pub(crate) fn version_id(rng: &mut ChaCha8Rng) -> String {
+    from_alphabet(
+        rng,
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._",
+        32,
+    )
+}
+
 /// A version 4 UUID.
 pub(crate) fn uuid(rng: &mut ChaCha8Rng) -> String {
     format!(
@@ -66,6 +75,18 @@ pub(crate) fn hook_execution_id(rng: &mut ChaCha8Rng) -> String {
     ))
 }
 
+/// The token of the page that begins behind this item.
+pub(crate) fn token_after(last: &str) -> String {
+    STANDARD.encode(format!("after:{last}"))
+}
+
+/// The item that a token names; `None`: it is not one of ours.
+pub(crate) fn read_token(token: &str) -> Option<String> {
+    let bytes = STANDARD.decode(token).ok()?;
+    let last = std::str::from_utf8(&bytes).ok()?.strip_prefix("after:")?;
+    Some(last.to_string())
+}
+
 /// One page of `items` after `token`, and the next page's token. `None`: the token is not one of ours.
 ///
 /// A token names the last item of its page rather than a position, so that a list whose newest entry
@@ -79,11 +100,7 @@ pub(crate) fn page<T, K: Fn(&T) -> &str>(
     let start = match token {
         None => 0,
         Some(token) => {
-            let bytes = STANDARD.decode(token).ok()?;
-            let last = std::str::from_utf8(&bytes)
-                .ok()?
-                .strip_prefix("after:")?
-                .to_string();
+            let last = read_token(token)?;
             items.iter().position(|item| key(item) == last)? + 1
         }
     };
@@ -91,9 +108,7 @@ pub(crate) fn page<T, K: Fn(&T) -> &str>(
     let size = size.max(1);
     let page: Vec<T> = items.into_iter().skip(start).take(size).collect();
     let next = match page.last() {
-        Some(last) if start + page.len() < total => {
-            Some(STANDARD.encode(format!("after:{}", key(last))))
-        }
+        Some(last) if start + page.len() < total => Some(token_after(key(last))),
         _ => None,
     };
     Some((page, next))

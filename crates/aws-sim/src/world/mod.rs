@@ -24,6 +24,7 @@ mod ids;
 mod read;
 mod region;
 mod report;
+pub mod s3;
 mod sts;
 mod traffic;
 
@@ -112,15 +113,7 @@ impl World {
         }
     }
 
-    /// One API operation. `service` is one of `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`;
-    /// `operation` as AWS names it, for example `CreateDeployment`. An unknown operation is `UnknownOperationException`.
-    pub fn call(
-        &mut self,
-        caller: &Caller,
-        service: &str,
-        operation: &str,
-        input: &Value,
-    ) -> Result<Value, AwsError> {
+    fn region(&mut self, caller: &Caller) -> &mut Region {
         let (seed, now_ms) = (self.seed, self.now_ms);
         let key = (caller.account.clone(), caller.region.clone());
         let region = self
@@ -131,9 +124,124 @@ impl World {
         if region.behaviours != self.behaviours {
             region.behaviours = self.behaviours.clone();
         }
+        region
+    }
+
+    /// One API operation. `service` is one of `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`;
+    /// `operation` as AWS names it, for example `CreateDeployment`. An unknown operation is `UnknownOperationException`.
+    pub fn call(
+        &mut self,
+        caller: &Caller,
+        service: &str,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, AwsError> {
+        let region = self.region(caller);
         let answer = region.call(caller, service, operation, input);
-        self.effects.append(&mut region.effects);
+        let mut effects = std::mem::take(&mut region.effects);
+        self.effects.append(&mut effects);
         answer
+    }
+
+    /// One operation of S3. The name of a bucket is taken for everybody, and a bucket answers its own
+    /// account in its own region only \[D\].
+    pub fn call_s3(
+        &mut self,
+        caller: &Caller,
+        request: &s3::Request,
+    ) -> Result<s3::Answer, s3::Refusal> {
+        let home = self
+            .regions
+            .iter()
+            .find(|(_, region)| region.s3.has(&request.bucket))
+            .map(|(place, _)| place.clone());
+        let own = home
+            .as_ref()
+            .is_some_and(|(account, _)| *account == caller.account);
+        match (&request.operation, &home) {
+            (s3::Operation::ListBuckets, _) => return Ok(self.list_buckets(caller)),
+            (s3::Operation::CreateBucket(_), Some(_)) => {
+                let (code, message) = if own {
+                    (
+                        "BucketAlreadyOwnedByYou",
+                        "Your previous request to create the named bucket succeeded and you already own it.",
+                    )
+                } else {
+                    (
+                        "BucketAlreadyExists",
+                        "The requested bucket name is not available. The bucket namespace is shared by all users of \
+                         the system. Please select a different name and try again.",
+                    )
+                };
+                return Err(s3::refuse(409, code, message).into());
+            }
+            (_, Some(_)) if !own => {
+                return Err(s3::refuse(403, "AccessDenied", "Access Denied").into());
+            }
+            (_, Some((_, region))) if *region != caller.region => {
+                let error = s3::refuse(
+                    301,
+                    "PermanentRedirect",
+                    "The bucket you are attempting to access must be addressed using the specified endpoint. \
+                     Please send all future requests to this endpoint.",
+                );
+                return Err(s3::Refusal {
+                    error,
+                    region: Some(region.clone()),
+                });
+            }
+            _ => {}
+        }
+        let page_limit = self.page_limit;
+        let region = self.region(caller);
+        let (name, now) = (caller.region.as_str(), region.now);
+        let answer = match &request.operation {
+            s3::Operation::CreateBucket(location) => {
+                region
+                    .s3
+                    .create(&request.bucket, location.as_deref(), name, now)
+            }
+            _ => region
+                .s3
+                .call(request, name, now, &mut region.rng, page_limit),
+        };
+        answer.map_err(s3::Refusal::from)
+    }
+
+    fn list_buckets(&self, caller: &Caller) -> s3::Answer {
+        let mut buckets: Vec<(&str, i64, &str)> = self
+            .regions
+            .iter()
+            .filter(|((account, _), _)| *account == caller.account)
+            .flat_map(|((_, region), found)| {
+                found
+                    .s3
+                    .names()
+                    .map(move |(name, at)| (name, at, region.as_str()))
+            })
+            .collect();
+        buckets.sort_unstable();
+        let buckets = buckets
+            .into_iter()
+            .map(|(name, at, region)| {
+                structure! {
+                    "Name": name,
+                    "CreationDate": Value::Time(at),
+                    "BucketRegion": region,
+                }
+            })
+            .collect::<Vec<_>>();
+        s3::Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: s3::Body::Document(
+                "ListAllMyBucketsResult",
+                structure! {
+                    "Owner": structure! { "ID": caller.account.as_str() },
+                    "Buckets": structure! { "Bucket": buckets },
+                },
+            ),
+        }
     }
 
     /// What the world wants done outside since it was last asked, in order.

@@ -13,6 +13,7 @@ use super::cloudwatch::CloudWatch;
 use super::codedeploy::{CodeDeploy, HookBehaviour};
 use super::ecs::Ecs;
 use super::elb::Elb;
+use super::s3::S3;
 use super::{Caller, Effect, sts};
 use crate::error::AwsError;
 use crate::value::Value;
@@ -27,6 +28,7 @@ pub(crate) struct Region {
     pub(crate) elb: Elb,
     pub(crate) codedeploy: CodeDeploy,
     pub(crate) cloudwatch: CloudWatch,
+    pub(crate) s3: S3,
     /// Revisions whose tasks answer this share of their requests with a 5xx, whatever they were made for.
     pub(crate) disturbed: BTreeMap<String, f64>,
     pub(crate) effects: Vec<Effect>,
@@ -50,6 +52,7 @@ impl Region {
             elb: Elb::default(),
             codedeploy: CodeDeploy::new(now),
             cloudwatch: CloudWatch::new(account, region, hash),
+            s3: S3::default(),
             disturbed: BTreeMap::new(),
             effects: Vec::new(),
             behaviours: BTreeMap::new(),
