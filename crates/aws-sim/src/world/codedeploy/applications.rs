@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::Application;
-use super::operations::{application_name, name, no_application, refuse};
+use super::operations::{application_name, name, no_application, refuse, with_tags};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::ids;
-use crate::world::read::{tags, text, texts};
+use crate::world::read::{text, texts};
 use crate::world::region::Region;
+
+/// Applications of an account in a region \[D\].
+const APPLICATIONS: usize = 1000;
 
 impl Region {
     pub(super) fn application(&self, name: &str) -> Result<&Application, AwsError> {
@@ -38,11 +41,18 @@ impl Region {
                 format!("An application with name '{name}' already exists"),
             ));
         }
+        if self.codedeploy.applications.len() >= APPLICATIONS {
+            return Err(refuse(
+                "ApplicationLimitExceeded",
+                format!("An account has at most {APPLICATIONS} applications"),
+            ));
+        }
+        let tags = with_tags(&BTreeMap::new(), input.get("tags"))?;
         let id = ids::uuid(&mut self.rng);
         let application = Application {
             id: id.clone(),
             created_at: self.now,
-            tags: tags(input.get("tags")),
+            tags,
             groups: BTreeMap::new(),
             revisions: BTreeMap::new(),
         };

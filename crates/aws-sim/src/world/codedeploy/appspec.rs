@@ -3,6 +3,8 @@
 //! Structure: \[D\]. Keys are matched without regard to case, because AWS's own GitHub action relies on it \[O\].
 //! The texts of refusals are our own.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
@@ -61,12 +63,36 @@ fn only_known(json: &Json, place: &str, known: &[&str]) -> Result<(), AwsError> 
     let Some(map) = json.as_object() else {
         return Err(refuse(format!("{place} must be a structure")));
     };
+    let mut seen = BTreeSet::new();
     for key in map.keys() {
         if !known.iter().any(|name| name.eq_ignore_ascii_case(key)) {
             return Err(refuse(format!("{place} has an unknown member '{key}'")));
         }
+        if !seen.insert(key.to_ascii_lowercase()) {
+            return Err(refuse(format!("{place} has the member '{key}' twice")));
+        }
     }
     Ok(())
+}
+
+/// A text that may be left out; anything else in its place is a mistake.
+fn optional_text(json: &Json, name: &str) -> Result<Option<String>, AwsError> {
+    match member(json, name) {
+        None => Ok(None),
+        Some(Json::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+        Some(_) => Err(refuse(format!("{name} must be a text"))),
+    }
+}
+
+/// A whole number from 0 to `most` that may be left out.
+fn optional_number(json: &Json, name: &str, most: i64) -> Result<Option<i64>, AwsError> {
+    match member(json, name) {
+        None => Ok(None),
+        Some(value) => match value.as_i64() {
+            Some(number) if (0..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(refuse(format!("{name} must be a number from 0 to {most}"))),
+        },
+    }
 }
 
 pub(super) fn parse(content: &str) -> Result<AppSpec, AwsError> {
@@ -141,12 +167,18 @@ pub(super) fn parse(content: &str) -> Result<AppSpec, AwsError> {
 
 fn overrides(properties: &Json) -> Result<Value, AwsError> {
     let mut value = Value::map();
-    if let Some(version) = text_member(properties, "PlatformVersion") {
+    if let Some(version) = optional_text(properties, "PlatformVersion")? {
         value = value.with("platformVersion", version);
     }
     if let Some(network) = member(properties, "NetworkConfiguration") {
+        only_known(network, "NetworkConfiguration", &["AwsvpcConfiguration"])?;
         let vpc = member(network, "AwsvpcConfiguration")
             .ok_or_else(|| refuse("NetworkConfiguration must have AwsvpcConfiguration"))?;
+        only_known(
+            vpc,
+            "AwsvpcConfiguration",
+            &["Subnets", "SecurityGroups", "AssignPublicIp"],
+        )?;
         let list = |name: &str| {
             let items = member(vpc, name).and_then(Json::as_array)?;
             items
@@ -158,7 +190,7 @@ fn overrides(properties: &Json) -> Result<Value, AwsError> {
         let assign = text_member(vpc, "AssignPublicIp");
         let assign_known = assign
             .as_deref()
-            .is_none_or(|text| ["ENABLED", "DISABLED"].contains(&text));
+            .is_some_and(|text| ["ENABLED", "DISABLED"].contains(&text));
         let (Some(subnets), Some(groups), true) = (subnets, groups, assign_known) else {
             return Err(refuse(
                 "AwsvpcConfiguration needs Subnets and SecurityGroups, and AssignPublicIp ENABLED or DISABLED",
@@ -181,12 +213,17 @@ fn overrides(properties: &Json) -> Result<Value, AwsError> {
             .ok_or_else(|| refuse("CapacityProviderStrategy must be a list"))?;
         let mut list = Vec::new();
         for item in items {
+            only_known(
+                item,
+                "CapacityProviderStrategy",
+                &["Base", "CapacityProvider", "Weight"],
+            )?;
             let provider = text_member(item, "CapacityProvider")
                 .ok_or_else(|| refuse("CapacityProviderStrategy needs CapacityProvider"))?;
             list.push(structure! {
                 "capacityProvider": provider,
-                "base": member(item, "Base").and_then(Json::as_i64),
-                "weight": member(item, "Weight").and_then(Json::as_i64),
+                "base": optional_number(item, "Base", 100_000)?,
+                "weight": optional_number(item, "Weight", 1000)?,
             });
         }
         value = value.with("capacityProviderStrategy", list);
@@ -239,6 +276,15 @@ Resources:
           ContainerName: "web"
           ContainerPort: 80
         PlatformVersion: "LATEST"
+        NetworkConfiguration:
+          AwsvpcConfiguration:
+            Subnets: ["subnet-1", "subnet-2"]
+            SecurityGroups: ["sg-1"]
+            AssignPublicIp: "DISABLED"
+        CapacityProviderStrategy:
+          - Base: 1
+            CapacityProvider: "FARGATE_SPOT"
+            Weight: 2
 Hooks:
   - AfterInstall: "sim-succeed"
   - BeforeAllowTraffic: "arn:aws:lambda:eu-central-1:123456789012:function:check"
@@ -250,7 +296,10 @@ Hooks:
         let json = r#"{"VERSION": "0.0", "resources": [{"x": {"type": "AWS::ECS::Service", "properties": {
             "taskDefinition": "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:2",
             "loadBalancerInfo": {"containerName": "web", "containerPort": 80},
-            "platformVersion": "LATEST"}}}],
+            "platformVersion": "LATEST",
+            "networkConfiguration": {"AWSVPCConfiguration": {"subnets": ["subnet-1", "subnet-2"],
+                "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED"}},
+            "capacityProviderStrategy": [{"base": 1, "capacityProvider": "FARGATE_SPOT", "weight": 2}]}}}],
             "hooks": [{"afterInstall": "sim-succeed"},
                       {"beforeAllowTraffic": "arn:aws:lambda:eu-central-1:123456789012:function:check"}]}"#;
         assert_eq!(parse(json).expect("json"), yaml);
@@ -271,6 +320,15 @@ Hooks:
             ("TaskDefinition:", "Task:"),
             ("Resources:", "Resource:"),
             ("version: 0.0", "version: [0.0"),
+            ("version: 0.0", "version: 0.0\nVersion: 0.0"),
+            ("PlatformVersion: \"LATEST\"", "PlatformVersion: 1.4"),
+            ("AssignPublicIp: \"DISABLED\"", "AssignPublicIp: \"no\""),
+            ("            AssignPublicIp: \"DISABLED\"\n", ""),
+            ("Subnets: [", "Subnet: ["),
+            ("Weight: 2", "Weight: heavy"),
+            ("Base: 1", "Base: -1"),
+            ("FARGATE_SPOT\"", "FARGATE_SPOT\"\n            Share: 1"),
+            ("Hooks:\n  - ", "Hooks:\n    "),
         ];
         for (good, bad) in wrong {
             let content = YAML.replacen(good, bad, 1);

@@ -1,6 +1,6 @@
 //! Deployment configurations: how the traffic is shifted.
 
-use super::operations::{name, refuse};
+use super::operations::{name, no_config, refuse};
 use super::{Config, Routing};
 use crate::error::AwsError;
 use crate::value::Value;
@@ -13,10 +13,7 @@ impl Region {
         if self.codedeploy.configs.contains_key(name) {
             return Ok(());
         }
-        Err(refuse(
-            "DeploymentConfigDoesNotExist",
-            format!("No Deployment Configuration found for name: {name}"),
-        ))
+        Err(no_config(name))
     }
 
     pub(super) fn create_deployment_config(&mut self, input: &Value) -> Result<Value, AwsError> {
@@ -43,6 +40,18 @@ impl Region {
             return Err(refuse(
                 "InvalidComputePlatform",
                 "Only the compute platform ECS is simulated",
+            ));
+        }
+        if !input.get("minimumHealthyHosts").is_null() {
+            return Err(refuse(
+                "InvalidMinimumHealthyHostValue",
+                "minimumHealthyHosts cannot be specified for the ECS compute platform",
+            ));
+        }
+        if !input.get("zonalConfig").is_null() {
+            return Err(refuse(
+                "InvalidZonalDeploymentConfiguration",
+                "zonalConfig cannot be specified for the ECS compute platform",
             ));
         }
         let routing = routing(input.get("trafficRoutingConfig"))?;
@@ -140,6 +149,14 @@ impl Region {
 fn routing(config: &Value) -> Result<Routing, AwsError> {
     let refuse = |message: &str| refuse("InvalidTrafficRoutingConfiguration", message);
     let number = |member: &str, key: &str| config.get(member).get(key).as_i64();
+    for (kind, member) in [
+        ("TimeBasedCanary", "timeBasedCanary"),
+        ("TimeBasedLinear", "timeBasedLinear"),
+    ] {
+        if !config.get(member).is_null() && text(config, "type") != Some(kind) {
+            return Err(refuse(&format!("{member} belongs to the type {kind}")));
+        }
+    }
     let (first, routing) = match text(config, "type") {
         Some("AllAtOnce") => return Ok(Routing::AllAtOnce),
         Some("TimeBasedCanary") => {

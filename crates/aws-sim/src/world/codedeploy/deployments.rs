@@ -5,7 +5,8 @@
 
 use super::engine::{STOP_MS, event_value, reported_failed, rolls_back_on_request};
 use super::operations::{application_name, group_name, no_application, no_group, refuse};
-use super::{CodeDeploy, Deployment, EventStatus, Stage, Status};
+use super::revisions::Location;
+use super::{Deployment, EventStatus, Stage, Status};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::ids;
@@ -57,6 +58,17 @@ impl Region {
                 Ok(structure! { "deploymentTarget": self.target_value(deployment) })
             }
             "BatchGetDeploymentTargets" => self.batch_get_deployment_targets(input),
+            "BatchGetDeploymentInstances" | "GetDeploymentInstance" | "ListDeploymentInstances" => {
+                self.named_deployment(input)?;
+                Err(refuse(
+                    "InvalidComputePlatform",
+                    "Deployments on the ECS compute platform have targets, not instances",
+                ))
+            }
+            "SkipWaitTimeForInstanceTermination" => {
+                let wait = input.clone().with("deploymentWaitType", "TERMINATION_WAIT");
+                self.continue_deployment(&wait)
+            }
             "StopDeployment" => self.stop_deployment(input),
             "ContinueDeployment" => self.continue_deployment(input),
             "PutLifecycleEventHookExecutionStatus" => self.put_hook_status(input),
@@ -231,6 +243,43 @@ impl Region {
             found.push(self.target_value(deployment));
         }
         Ok(structure! { "deploymentTargets": found })
+    }
+
+    /// `taskSetsInfo`: the original and the replacement as they are now.
+    pub(super) fn task_sets_info(&self, deployment: &Deployment) -> Value {
+        let Some(service) = self.ecs.services.get(&deployment.service) else {
+            return Value::List(Vec::new());
+        };
+        let pair = [
+            deployment.blue.target_group.as_str(),
+            deployment.green.target_group.as_str(),
+        ];
+        let mut infos = Vec::new();
+        for (label, side) in [("Blue", &deployment.blue), ("Green", &deployment.green)] {
+            let Some(unit) = side.task_set.as_deref().and_then(|id| service.unit(id)) else {
+                continue;
+            };
+            let (running, pending) = service.counts(&unit.id);
+            let share = self
+                .elb
+                .share(&deployment.production_listener, pair, &side.target_group);
+            let name = self
+                .elb
+                .target_groups
+                .get(&side.target_group)
+                .map(|group| group.name.clone());
+            infos.push(structure! {
+                "identifer": unit.id.as_str(),
+                "desiredCount": service.wanted(unit),
+                "pendingCount": pending,
+                "runningCount": running,
+                "status": unit.status.name(),
+                "trafficWeight": share.unwrap_or_default(),
+                "targetGroup": structure! { "name": name },
+                "taskSetLabel": label,
+            });
+        }
+        Value::List(infos)
     }
 
     fn target_value(&self, deployment: &Deployment) -> Value {
@@ -440,11 +489,8 @@ fn target_status(deployment: &Deployment) -> &'static str {
 }
 
 fn deployment_value(deployment: &Deployment) -> Value {
-    let revision = |sha256: &Option<String>| {
-        sha256
-            .as_deref()
-            .map(|sha256| CodeDeploy::revision_value(sha256, None))
-    };
+    let revision =
+        |location: &Option<Location>| location.as_ref().map(|location| location.value(None));
     let overview = deployment.started_at.map(|_| {
         let mut counts = Value::map();
         for status in [
@@ -482,7 +528,7 @@ fn deployment_value(deployment: &Deployment) -> Value {
         "deploymentOverview": overview,
         "description": deployment.description.clone(),
         "creator": deployment.creator,
-        "ignoreApplicationStopFailures": false,
+        "ignoreApplicationStopFailures": deployment.ignore_application_stop_failures,
         "autoRollbackConfiguration": deployment.auto_rollback.clone(),
         "updateOutdatedInstancesOnly": false,
         "rollbackInfo": deployment.rollback_info.clone(),
@@ -490,7 +536,7 @@ fn deployment_value(deployment: &Deployment) -> Value {
         "instanceTerminationWaitTimeStarted": deployment.termination_wait_started,
         "blueGreenDeploymentConfiguration": deployment.blue_green.clone(),
         "loadBalancerInfo": deployment.load_balancer_info.clone(),
-        "fileExistsBehavior": "DISALLOW",
+        "fileExistsBehavior": deployment.file_exists_behavior.as_str(),
         "deploymentStatusMessages": Vec::<Value>::new(),
         "computePlatform": "ECS",
         "overrideAlarmConfiguration": deployment.override_alarms.clone(),

@@ -17,13 +17,11 @@
 //!   deployment is `Stopped` with the code `TIMEOUT` and nothing is rolled back. `Install` puts production
 //!   at 100/0 over both target groups and removes what an earlier deployment left behind. A rollback
 //!   deployment lists all events, and skips all but `AllowTraffic`. An alarm that does not exist counts as one that
-//!   cannot be read. Since a function is invoked the moment its event begins, the rule that an event
-//!   must begin within five minutes never bites.
+//!   cannot be read. A function is invoked the moment its event begins, unless it is told never to start.
 
-use super::operations::refuse;
 use super::{
     CodeDeploy, Deployment, EventStatus, HookBehaviour, LifecycleEvent, Routing, Side, Stage,
-    Status, appspec, groups, operations,
+    Status,
 };
 use crate::error::AwsError;
 use crate::value::Value;
@@ -33,14 +31,18 @@ use crate::world::read::{text, texts};
 use crate::world::region::Region;
 use crate::world::{Effect, ids};
 
-const CREATED_MS: i64 = 3_000;
+pub(super) const CREATED_MS: i64 = 3_000;
 const BEFORE_INSTALL_MS: i64 = 200;
 const EVENT_MS: i64 = 500;
 const ALARM_POLL_MS: i64 = 10_000;
 pub(super) const STOP_MS: i64 = 5_000;
 const FUNCTION_MS: i64 = 1_200;
 const HOOK_TIMEOUT_MS: i64 = 3_600_000;
+/// Within which an event must begin \[D\].
+const HOOK_START_MS: i64 = 300_000;
 const INSTALL_TIMEOUT_MS: i64 = 3_600_000;
+/// How long traffic goes on shifting while the service is not steady \[D\].
+pub(super) const UNSTEADY_MS: i64 = 300_000;
 const CLEAN_UP_MS: i64 = 3_000;
 const ROLLBACK_STEP_MS: i64 = 2_000;
 
@@ -173,8 +175,21 @@ impl Region {
                     deployment.stage = Stage::RestoreWeights;
                     deployment.due = Some(now + ROLLBACK_STEP_MS / 2);
                     set_event(deployment, "AllowTraffic", EventStatus::InProgress, now);
-                } else {
-                    self.begin_event(deployment, 0);
+                    return true;
+                }
+                let read = deployment
+                    .revision
+                    .as_ref()
+                    .map(|location| self.app_spec(&deployment.application, location));
+                match read {
+                    Some(Ok(spec)) => {
+                        deployment.events =
+                            lifecycle(deployment.test_listener.is_some(), &spec.hooks);
+                        deployment.spec = Some(spec);
+                        self.begin_event(deployment, 0);
+                    }
+                    Some(Err(error)) => self.fail(deployment, error),
+                    None => self.fail(deployment, revision_missing()),
                 }
                 true
             }
@@ -182,7 +197,8 @@ impl Region {
                 let message =
                     "The deployment timed out while waiting for traffic rerouting to be started.";
                 let error = ("TIMEOUT", message.to_string());
-                self.end_early(deployment, Status::Stopped, error, false);
+                let rolls_back = rolls_back_on_request(deployment);
+                self.end_early(deployment, Status::Stopped, error, rolls_back);
                 true
             }
             Stage::TerminationWait => {
@@ -294,6 +310,12 @@ impl Region {
             Some(HookBehaviour::Fail) => event.will_report = Some((now + FUNCTION_MS, false)),
             Some(HookBehaviour::SucceedAfter(ms)) => event.will_report = Some((now + ms, true)),
             Some(HookBehaviour::Silent) => {}
+            Some(HookBehaviour::NeverStarts) => {
+                event.execution_id = None;
+                event.status = EventStatus::Pending;
+                event.started_at = None;
+                deployment.due = Some(now + HOOK_START_MS);
+            }
             Some(HookBehaviour::Relay) => self.effects.push(Effect::InvokeHook {
                 account: self.account.clone(),
                 region: self.region.clone(),
@@ -331,6 +353,9 @@ impl Region {
                 steady || due
             }
             "AllowTraffic" => {
+                if let Some(moved) = self.watch_stability(deployment) {
+                    return moved;
+                }
                 if !due {
                     return false;
                 }
@@ -359,6 +384,14 @@ impl Region {
                         Err(reported_failed())
                     });
                 }
+                if due && event.status == EventStatus::Pending {
+                    event.status = EventStatus::InProgress;
+                    event.started_at = Some(now);
+                    event.report = Some(Err((
+                        "UnknownError",
+                        "The lifecycle event did not start within five minutes".to_string(),
+                    )));
+                }
                 if due && event.report.is_none() {
                     event.report = Some(Err((
                         "ScriptTimedOut",
@@ -382,8 +415,37 @@ impl Region {
         }
     }
 
+    /// While traffic shifts the service may be unsteady for five minutes, after which the deployment
+    /// fails \[D\]. `None` when there is nothing to say, otherwise whether the deployment moved.
+    fn watch_stability(&mut self, deployment: &mut Deployment) -> Option<bool> {
+        let service = self.ecs.services.get(&deployment.service)?;
+        let steady = [&deployment.blue, &deployment.green]
+            .into_iter()
+            .filter_map(|side| service.unit(side.task_set.as_deref()?))
+            .all(|unit| unit.steady);
+        match (steady, deployment.unsteady_since) {
+            (true, None) => None,
+            (true, Some(_)) => {
+                deployment.unsteady_since = None;
+                None
+            }
+            (false, None) => {
+                deployment.unsteady_since = Some(self.now);
+                Some(true)
+            }
+            (false, Some(since)) if self.now < since + UNSTEADY_MS => None,
+            (false, Some(_)) => {
+                let message = "The deployment failed because the ECS service did not reach a steady state \
+                               within 5 minutes while traffic was being shifted.";
+                self.fail(deployment, ("TIMEOUT", message.to_string()));
+                Some(true)
+            }
+        }
+    }
+
     fn finish_event(&mut self, deployment: &mut Deployment, index: usize) {
         let name = deployment.events[index].name;
+        deployment.unsteady_since = None;
         set_event(deployment, name, EventStatus::Succeeded, self.now);
         self.begin_event(deployment, index + 1);
     }
@@ -471,10 +533,7 @@ impl Region {
             return Err(not_behind(&format!("behind listener {listener}")));
         }
         let Some(spec) = deployment.spec.clone() else {
-            return Err((
-                "REVISION_MISSING",
-                "The revision does not exist.".to_string(),
-            ));
+            return Err(revision_missing());
         };
         let balancers = Value::List(vec![structure! {
             "targetGroupArn": other.as_str(),
@@ -599,6 +658,7 @@ impl Region {
         deployment.due = None;
         deployment.alarm_check_due = None;
         deployment.stop_due = None;
+        deployment.unsteady_since = None;
         deployment.final_task_sets = Some(self.task_sets_info(deployment));
     }
 
@@ -643,6 +703,7 @@ impl Region {
             stop_was_requested: false,
             ready_passed: false,
             shift_step: 0,
+            unsteady_since: None,
             termination_wait_started: false,
             updated_at: self.now,
             final_task_sets: None,
@@ -667,7 +728,7 @@ impl Region {
         }
     }
 
-    fn add_deployment(&mut self, deployment: Deployment) {
+    pub(super) fn add_deployment(&mut self, deployment: Deployment) {
         let index = self.codedeploy.deployments.len();
         if let Some(group) = self
             .codedeploy
@@ -678,197 +739,6 @@ impl Region {
         self.codedeploy.by_id.insert(deployment.id.clone(), index);
         self.codedeploy.active.insert(index);
         self.codedeploy.deployments.push(deployment);
-    }
-
-    /// CreateDeployment, once its group is known to exist.
-    pub(super) fn start_deployment(
-        &mut self,
-        application: &str,
-        group_name: &str,
-        input: &Value,
-    ) -> Result<String, AwsError> {
-        let description = text(input, "description").map(str::to_string);
-        operations::check_description(description.as_deref())?;
-        if input.get("revision").is_null() {
-            return Err(refuse(
-                "RevisionRequired",
-                "For an ECS deployment, a revision must be specified",
-            ));
-        }
-        groups::check_alarms(input.get("overrideAlarmConfiguration"))?;
-        groups::check_auto_rollback(input.get("autoRollbackConfiguration"))?;
-        if !input.get("targetInstances").is_null() {
-            return Err(refuse(
-                "InvalidTargetInstances",
-                "targetInstances cannot be specified for the ECS compute platform",
-            ));
-        }
-        match text(input, "deploymentMode") {
-            None | Some("STANDARD") => {}
-            Some(mode) => {
-                return Err(refuse(
-                    "InvalidComputePlatform",
-                    format!(
-                        "The deployment mode {mode} is not supported for the ECS compute platform"
-                    ),
-                ));
-            }
-        }
-        let Some(group) = self.codedeploy.group(application, group_name).cloned() else {
-            return Err(operations::no_group(group_name));
-        };
-        let config = text(input, "deploymentConfigName")
-            .unwrap_or(&group.config)
-            .to_string();
-        let routing = self
-            .codedeploy
-            .configs
-            .get(&config)
-            .map(|config| config.routing)
-            .ok_or_else(|| {
-                refuse(
-                    "DeploymentConfigDoesNotExist",
-                    format!("No Deployment Configuration found for name: {config}"),
-                )
-            })?;
-        let service = self.ecs.services.get(&group.service);
-        if !service.is_some_and(|service| service.status == ServiceStatus::Active) {
-            let (cluster, name) = &group.service;
-            return Err(refuse(
-                "InvalidECSService",
-                format!("The ECS service {cluster}:{name} does not exist or is not active."),
-            ));
-        }
-        // The content is checked before it is registered: a refused call leaves nothing behind.
-        let given = text(input.get("revision").get("appSpecContent"), "content");
-        if let Some(content) = given {
-            appspec::parse(content)?;
-        }
-        if let Some(active) = self.codedeploy.active_deployment(application, group_name) {
-            return Err(refuse(
-                "DeploymentLimitExceeded",
-                format!(
-                    "The Deployment Group '{group_name}' already has an active Deployment '{}'",
-                    active.id
-                ),
-            ));
-        }
-        let revision = self.revision(application, input.get("revision"), None)?;
-        let content = self
-            .revision_content(application, &revision)
-            .unwrap_or_default();
-        let spec = appspec::parse(content)?;
-        let pair = groups::pair(group.settings.get("loadBalancerInfo")).clone();
-        let sides: Vec<Side> = pair
-            .get("targetGroups")
-            .as_list()
-            .iter()
-            .filter_map(|one| self.elb.target_group_by_name(text(one, "name")?))
-            .map(|arn| Side {
-                target_group: arn.to_string(),
-                task_set: None,
-            })
-            .collect();
-        let [blue, green] = sides.as_slice() else {
-            return Err(refuse(
-                "InvalidLoadBalancerInfo",
-                "A target group of the pair does not exist",
-            ));
-        };
-        let test_listener = groups::listener(&pair, "testTrafficRoute");
-        let override_alarms = input.get("overrideAlarmConfiguration").clone();
-        let alarms = match &override_alarms {
-            Value::Null => group.settings.get("alarmConfiguration").clone(),
-            given => given.clone(),
-        };
-        let auto_rollback = match input.get("autoRollbackConfiguration") {
-            Value::Null => group.settings.get("autoRollbackConfiguration").clone(),
-            given => given.clone(),
-        };
-        let id = self.new_deployment_id();
-        let deployment = Deployment {
-            id: id.clone(),
-            application: application.to_string(),
-            group: group_name.to_string(),
-            config,
-            routing,
-            revision: Some(revision.clone()),
-            previous_revision: group.target_revision.clone(),
-            events: lifecycle(test_listener.is_some(), &spec.hooks),
-            spec: Some(spec),
-            status: Status::Created,
-            error: None,
-            created_at: self.now,
-            started_at: None,
-            completed_at: None,
-            description,
-            creator: "user",
-            auto_rollback,
-            rollback_info: Value::Null,
-            override_alarms,
-            alarms,
-            blue_green: group
-                .settings
-                .get("blueGreenDeploymentConfiguration")
-                .clone(),
-            load_balancer_info: group.settings.get("loadBalancerInfo").clone(),
-            style: group.settings.get("deploymentStyle").clone(),
-            service: group.service.clone(),
-            production_listener: groups::listener(&pair, "prodTrafficRoute").unwrap_or_default(),
-            test_listener,
-            blue: blue.clone(),
-            green: green.clone(),
-            stage: Stage::Starting,
-            due: Some(self.now + CREATED_MS),
-            alarm_check_due: None,
-            stop_due: None,
-            stop_was_requested: false,
-            ready_passed: false,
-            shift_step: 0,
-            termination_wait_started: false,
-            updated_at: self.now,
-            final_task_sets: None,
-        };
-        self.note_revision_used(application, &revision, group_name);
-        self.add_deployment(deployment);
-        Ok(id)
-    }
-
-    /// `taskSetsInfo`: the original and the replacement as they are now.
-    pub(super) fn task_sets_info(&self, deployment: &Deployment) -> Value {
-        let Some(service) = self.ecs.services.get(&deployment.service) else {
-            return Value::List(Vec::new());
-        };
-        let pair = [
-            deployment.blue.target_group.as_str(),
-            deployment.green.target_group.as_str(),
-        ];
-        let mut infos = Vec::new();
-        for (label, side) in [("Blue", &deployment.blue), ("Green", &deployment.green)] {
-            let Some(unit) = side.task_set.as_deref().and_then(|id| service.unit(id)) else {
-                continue;
-            };
-            let (running, pending) = service.counts(&unit.id);
-            let share = self
-                .elb
-                .share(&deployment.production_listener, pair, &side.target_group);
-            let name = self
-                .elb
-                .target_groups
-                .get(&side.target_group)
-                .map(|group| group.name.clone());
-            infos.push(structure! {
-                "identifer": unit.id.as_str(),
-                "desiredCount": service.wanted(unit),
-                "pendingCount": pending,
-                "runningCount": running,
-                "status": unit.status.name(),
-                "trafficWeight": share.unwrap_or_default(),
-                "targetGroup": structure! { "name": name },
-                "taskSetLabel": label,
-            });
-        }
-        Value::List(infos)
     }
 
     /// Goes on with the event that the wait for ContinueDeployment held back.
@@ -933,6 +803,13 @@ pub(super) fn reported_failed() -> (&'static str, String) {
     (
         "ScriptFailed",
         "The function reported the status Failed".to_string(),
+    )
+}
+
+fn revision_missing() -> (&'static str, String) {
+    (
+        "REVISION_MISSING",
+        "The revision does not exist.".to_string(),
     )
 }
 

@@ -4,18 +4,35 @@
 //! others are our own. Our choice: a group without `blueGreenDeploymentConfiguration` terminates
 //! blue at once and does not wait for anybody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::operations::{application_name, group_name, no_group, refuse};
-use super::{CodeDeploy, Group};
+use super::Group;
+use super::operations::{application_name, group_name, no_group, refuse, with_tags};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::ecs::{Controller, ServiceStatus};
 use crate::world::ids;
-use crate::world::read::{put, tags, text, texts};
+use crate::world::read::{put, text, texts};
 use crate::world::region::Region;
 
 const ALARMS: usize = 10;
+/// Deployment groups of an application \[D\].
+const GROUPS: usize = 1000;
+/// Triggers of a group \[D\].
+const TRIGGERS: usize = 10;
+
+const TRIGGER_EVENTS: [&str; 10] = [
+    "DeploymentStart",
+    "DeploymentSuccess",
+    "DeploymentFailure",
+    "DeploymentStop",
+    "DeploymentRollback",
+    "DeploymentReady",
+    "InstanceStart",
+    "InstanceSuccess",
+    "InstanceFailure",
+    "InstanceReady",
+];
 
 const ROLLBACK_EVENTS: [&str; 3] = [
     "DEPLOYMENT_FAILURE",
@@ -294,12 +311,34 @@ impl Region {
         check_auto_rollback(settings.get("autoRollbackConfiguration"))?;
         check_blue_green(settings.get("blueGreenDeploymentConfiguration"))?;
         self.check_load_balancer_info(settings.get("loadBalancerInfo"))?;
-        for trigger in settings.get("triggerConfigurations").as_list() {
-            if text(trigger, "triggerName").is_none() || text(trigger, "triggerTargetArn").is_none()
-            {
+        if !matches!(
+            text(settings, "outdatedInstancesStrategy"),
+            None | Some("UPDATE" | "IGNORE")
+        ) {
+            return Err(refuse(
+                "InvalidInput",
+                "outdatedInstancesStrategy must be UPDATE or IGNORE",
+            ));
+        }
+        let triggers = settings.get("triggerConfigurations").as_list();
+        if triggers.len() > TRIGGERS {
+            return Err(refuse(
+                "TriggerTargetsLimitExceeded",
+                format!("A deployment group has at most {TRIGGERS} triggers"),
+            ));
+        }
+        for trigger in triggers {
+            let events = texts(trigger, "triggerEvents");
+            let lawful = text(trigger, "triggerName").is_some()
+                && text(trigger, "triggerTargetArn").is_some_and(|arn| arn.starts_with("arn:"))
+                && !events.is_empty()
+                && events
+                    .iter()
+                    .all(|event| TRIGGER_EVENTS.contains(&event.as_str()));
+            if !lawful {
                 return Err(refuse(
                     "InvalidTriggerConfig",
-                    "A trigger must have a name and a target",
+                    "A trigger must have a name, the ARN of a target and the events it is for",
                 ));
             }
         }
@@ -313,6 +352,7 @@ impl Region {
             "autoScalingGroups",
             "ec2TagSet",
             "onPremisesTagSet",
+            "ec2DeploymentOptions",
         ];
         for member in members {
             let value = input.get(member);
@@ -346,6 +386,13 @@ impl Region {
         let settings = settings(&Value::map(), input);
         self.check_settings(&settings)?;
         let service = self.check_ecs_service(input, &application, &group)?;
+        if self.application(&application)?.groups.len() >= GROUPS {
+            return Err(refuse(
+                "DeploymentGroupLimitExceeded",
+                format!("An application has at most {GROUPS} deployment groups"),
+            ));
+        }
+        let tags = with_tags(&BTreeMap::new(), input.get("tags"))?;
         let id = ids::uuid(&mut self.rng);
         let created = Group {
             id: id.clone(),
@@ -353,7 +400,7 @@ impl Region {
             role,
             settings,
             service,
-            tags: tags(input.get("tags")),
+            tags,
             last_attempted: None,
             last_successful: None,
             target_revision: None,
@@ -441,8 +488,8 @@ impl Region {
         let (cluster, service) = &group.service;
         let target = group
             .target_revision
-            .as_deref()
-            .map(|sha256| CodeDeploy::revision_value(sha256, None));
+            .as_ref()
+            .map(|location| location.value(None));
         let mut value = group.settings.clone();
         for key in [
             "ec2TagFilters",

@@ -3,23 +3,26 @@
 //! * Shapes, exceptions and limits: \[M\]; where they are not stated there, \[D\].
 //! * Lifecycle events and their order, statuses, texts of the alarm stop, of the rollback and of the limit: \[O\].
 //! * Only the ECS compute platform; Server and Lambda are refused. Revisions come inside the request
-//!   (AppSpecContent); revisions in S3 are refused.
+//!   (AppSpecContent) or from S3.
 //! * What nobody could tell us is marked in [`engine`], which moves the deployments.
 
 mod applications;
 mod appspec;
 mod configurations;
+mod create;
 mod deployments;
 mod engine;
 mod groups;
 mod operations;
 mod revisions;
+mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::value::Value;
 use appspec::AppSpec;
+use revisions::Location;
 
 /// What a hook function does when CodeDeploy invokes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub(crate) enum HookBehaviour {
     Fail,
     /// Never reports.
     Silent,
+    /// Is never begun.
+    NeverStarts,
     /// Reports `Succeeded` after this many milliseconds.
     SucceedAfter(i64),
     /// Is posted to the outside, which reports by PutLifecycleEventHookExecutionStatus.
@@ -42,6 +47,7 @@ impl HookBehaviour {
             "succeed" => Some(HookBehaviour::Succeed),
             "fail" => Some(HookBehaviour::Fail),
             "silent" => Some(HookBehaviour::Silent),
+            "never-starts" => Some(HookBehaviour::NeverStarts),
             "relay" => Some(HookBehaviour::Relay),
             _ => {
                 let seconds = text.strip_prefix("succeed-after-")?.parse::<u32>().ok()?;
@@ -57,6 +63,7 @@ impl fmt::Display for HookBehaviour {
             HookBehaviour::Succeed => f.write_str("succeed"),
             HookBehaviour::Fail => f.write_str("fail"),
             HookBehaviour::Silent => f.write_str("silent"),
+            HookBehaviour::NeverStarts => f.write_str("never-starts"),
             HookBehaviour::SucceedAfter(ms) => write!(f, "succeed-after-{}", ms / 1000),
             HookBehaviour::Relay => f.write_str("relay"),
         }
@@ -92,13 +99,13 @@ struct Application {
     created_at: i64,
     tags: BTreeMap<String, String>,
     groups: BTreeMap<String, Group>,
-    /// By SHA-256 of the content.
-    revisions: BTreeMap<String, Revision>,
+    revisions: BTreeMap<Location, Revision>,
 }
 
 #[derive(Clone)]
 struct Revision {
-    content: String,
+    /// `None` where it is in S3.
+    content: Option<String>,
     description: Option<String>,
     registered_at: i64,
     first_used: Option<i64>,
@@ -118,8 +125,8 @@ struct Group {
     tags: BTreeMap<String, String>,
     last_attempted: Option<usize>,
     last_successful: Option<usize>,
-    /// SHA-256 of the revision of the last successful deployment.
-    target_revision: Option<String>,
+    /// The revision of the last successful deployment.
+    target_revision: Option<Location>,
 }
 
 struct Config {
@@ -275,8 +282,8 @@ pub(crate) struct Deployment {
     pub(crate) group: String,
     config: String,
     routing: Routing,
-    revision: Option<String>,
-    previous_revision: Option<String>,
+    revision: Option<Location>,
+    previous_revision: Option<Location>,
     spec: Option<AppSpec>,
     pub(crate) status: Status,
     error: Option<(&'static str, String)>,
@@ -285,6 +292,8 @@ pub(crate) struct Deployment {
     completed_at: Option<i64>,
     description: Option<String>,
     creator: &'static str,
+    ignore_application_stop_failures: bool,
+    file_exists_behavior: String,
     auto_rollback: Value,
     rollback_info: Value,
     override_alarms: Value,
@@ -310,6 +319,8 @@ pub(crate) struct Deployment {
     ready_passed: bool,
     /// Steps of traffic already taken.
     shift_step: i64,
+    /// Since when the service has not been steady while the traffic shifts.
+    unsteady_since: Option<i64>,
     termination_wait_started: bool,
     updated_at: i64,
     /// `taskSetsInfo` as it was when the deployment ended.
@@ -340,9 +351,16 @@ impl CodeDeploy {
                     .filter_map(|event| event.will_report.map(|(at, _)| at))
                     .min();
                 let stop = deployment.stop_due.map(|(at, _)| at);
-                [deployment.due, deployment.alarm_check_due, stop, report]
-                    .into_iter()
-                    .flatten()
+                let unsteady = deployment.unsteady_since.map(|at| at + engine::UNSTEADY_MS);
+                [
+                    deployment.due,
+                    deployment.alarm_check_due,
+                    stop,
+                    report,
+                    unsteady,
+                ]
+                .into_iter()
+                .flatten()
             })
             .min()
     }
@@ -384,13 +402,5 @@ impl CodeDeploy {
             .iter()
             .filter_map(|index| self.deployments.get(*index))
             .find(|deployment| deployment.application == application && deployment.group == group)
-    }
-
-    /// What AWS shows of a revision: never its content, except where a revision itself is asked for \[M\].
-    fn revision_value(sha256: &str, content: Option<&str>) -> Value {
-        structure! {
-            "revisionType": "AppSpecContent",
-            "appSpecContent": structure! { "content": content, "sha256": sha256 },
-        }
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! Exceptions: \[M\]. The texts of the refusals are our own.
 
+use std::collections::BTreeMap;
+
+use super::shapes;
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::ids;
 use crate::world::read::{tags, tags_value, text, texts};
 use crate::world::region::Region;
 
-const LIST_PAGE: usize = 100;
+/// Items of a page; AWS's own is not documented \[K\].
+pub(super) const LIST_PAGE: usize = 100;
 
 pub(super) fn refuse(code: &str, message: impl Into<String>) -> AwsError {
     AwsError::caller(&format!("{code}Exception"), message)
@@ -65,6 +69,13 @@ pub(super) fn no_group(group: &str) -> AwsError {
     )
 }
 
+pub(super) fn no_config(config: &str) -> AwsError {
+    refuse(
+        "DeploymentConfigDoesNotExist",
+        format!("No Deployment Configuration found for name: {config}"),
+    )
+}
+
 impl Region {
     /// One CodeDeploy operation.
     pub(crate) fn call_codedeploy(
@@ -72,6 +83,7 @@ impl Region {
         operation: &str,
         input: &Value,
     ) -> Result<Value, AwsError> {
+        shapes::check(operation, input)?;
         match operation {
             "CreateApplication" => self.create_application(input),
             "GetApplication" => {
@@ -169,9 +181,18 @@ impl Region {
             ));
         };
         match operation {
-            "TagResource" => own.extend(tags(input.get("Tags"))),
+            "TagResource" => {
+                if input.get("Tags").as_list().is_empty() {
+                    return Err(refuse("TagRequired", "Tags must be specified"));
+                }
+                *own = with_tags(own, input.get("Tags"))?;
+            }
             "UntagResource" => {
-                for key in texts(input, "TagKeys") {
+                let keys = texts(input, "TagKeys");
+                if keys.is_empty() {
+                    return Err(refuse("TagRequired", "TagKeys must be specified"));
+                }
+                for key in keys {
                     own.remove(&key);
                 }
             }
@@ -179,6 +200,29 @@ impl Region {
         }
         Ok(Value::map())
     }
+}
+
+/// The tags with `given` added to them, within AWS's limits: 50 tags, keys of 1 to 128 characters that do not
+/// begin with `aws:`, values of up to 256 \[D\].
+pub(super) fn with_tags(
+    own: &BTreeMap<String, String>,
+    given: &Value,
+) -> Result<BTreeMap<String, String>, AwsError> {
+    let added = tags(given);
+    let lawful = |(key, value): (&String, &String)| {
+        (1..=128).contains(&key.chars().count())
+            && !key.to_ascii_lowercase().starts_with("aws:")
+            && value.chars().count() <= 256
+    };
+    let mut all = own.clone();
+    all.extend(added.clone());
+    if added.len() != given.as_list().len() || !added.iter().all(lawful) || all.len() > 50 {
+        return Err(refuse(
+            "InvalidTagsToAdd",
+            "The specified tags are not valid",
+        ));
+    }
+    Ok(all)
 }
 
 pub(super) fn check_description(description: Option<&str>) -> Result<(), AwsError> {

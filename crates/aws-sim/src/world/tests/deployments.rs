@@ -753,6 +753,11 @@ fn create_deployment_refuses_in_its_own_words() {
             "InvalidRevisionException",
         ),
         (
+            "/deploymentConfigName",
+            json!("a b"),
+            "InvalidDeploymentConfigNameException",
+        ),
+        (
             "/revision/revisionType",
             json!("GitHub"),
             "InvalidRevisionException",

@@ -36,11 +36,18 @@ enum Step {
     Pass {
         seconds: i64,
     },
+    /// The application or the group gets another name.
+    Rename,
+    /// The ready-wait and the termination wait of the group change.
+    Waits {
+        stops: bool,
+        keeps: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..5_usize, 0..3_usize, 0..5_usize)
+        4 => (0..5_usize, 0..3_usize, 0..7_usize)
             .prop_map(|(definition, config, hook)| Step::Deploy { definition, config, hook }),
         1 => proptest::option::of(any::<bool>()).prop_map(|rolls_back| Step::Stop { rolls_back }),
         2 => (0..2_usize).prop_map(|wait| Step::Continue { wait }),
@@ -49,6 +56,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..6_usize).prop_map(|definition| Step::Deregister { definition }),
         1 => any::<bool>().prop_map(|firing| Step::ForceAlarm { firing }),
         1 => (0..1000_i64, 0..1000_i64).prop_map(|(blue, green)| Step::Weights { blue, green }),
+        1 => Just(Step::Rename),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(stops, keeps)| Step::Waits { stops, keeps }),
         8 => (1..600_i64).prop_map(|seconds| Step::Pass { seconds }),
     ]
 }
@@ -79,6 +88,8 @@ proptest! {
         ] {
             account.register("shop/web:v2", environment);
         }
+        assert!(account.world.set_hook_behaviour("lost", "never-starts"));
+        let (mut application, mut renamed) = ("app".to_string(), 0);
         // What the production weights add up to as the caller last set them.
         let mut last_set = 1;
         let mut known: Vec<String> = Vec::new();
@@ -89,14 +100,17 @@ proptest! {
             match step {
                 Step::Deploy { definition, config, hook } => {
                     let configs = ["ECSAllAtOnce", "ECSCanary10Percent5Minutes", "ECSLinear10PercentEvery1Minutes"];
-                    let function = ["sim-succeed", "sim-fail", "switchback-relay", "sim-silent", ""][hook];
+                    let function =
+                        ["sim-succeed", "sim-fail", "switchback-relay", "sim-silent", "", "lost", "sim-succeed-after-600"]
+                            [hook];
                     let hooks: Vec<(&str, &str)> = [("AfterInstall", function), ("BeforeAllowTraffic", function)]
                         .into_iter().filter(|(_, name)| !name.is_empty()).collect();
-                    let input = Account::deployment_input(
+                    let mut input = Account::deployment_input(
                         &format!("web:{}", definition + 1),
                         &format!("CodeDeployDefault.{}", configs[config]),
                         &hooks,
                     );
+                    input["applicationName"] = json!(application);
                     match account.call("codedeploy", "CreateDeployment", input) {
                         Ok(answer) => known.push(text(&answer["deploymentId"])),
                         Err(error) => {
@@ -147,6 +161,33 @@ proptest! {
                     last_set = blue + green;
                 }
                 Step::Pass { seconds } => account.pass(seconds * SECOND),
+                Step::Rename => {
+                    renamed += 1;
+                    let new = format!("app-{renamed}");
+                    let input = json!({"applicationName": application, "newApplicationName": new});
+                    account.ok("codedeploy", "UpdateApplication", input);
+                    application = new;
+                }
+                Step::Waits { stops, keeps } => {
+                    let ready = if stops {
+                        json!({"actionOnTimeout": "STOP_DEPLOYMENT", "waitTimeInMinutes": 20})
+                    } else {
+                        json!({"actionOnTimeout": "CONTINUE_DEPLOYMENT", "waitTimeInMinutes": 0})
+                    };
+                    let terminate = if keeps {
+                        json!({"action": "KEEP_ALIVE"})
+                    } else {
+                        json!({"action": "TERMINATE", "terminationWaitTimeInMinutes": 30})
+                    };
+                    let input = json!({
+                        "applicationName": application, "currentDeploymentGroupName": "group",
+                        "blueGreenDeploymentConfiguration": {
+                            "deploymentReadyOption": ready,
+                            "terminateBlueInstancesOnDeploymentSuccess": terminate,
+                        },
+                    });
+                    account.ok("codedeploy", "UpdateDeploymentGroup", input);
+                }
             }
             prop_assert!(account.world.now_ms() >= before);
 
@@ -196,6 +237,36 @@ proptest! {
                 .map(|set| set["computedDesiredCount"].as_i64().expect("a number")).sum();
             let running = service["runningCount"].as_i64().expect("a number");
             prop_assert!(running <= wanted, "{} of {}", running, wanted);
+
+            // Every task belongs to a task set that is there.
+            let sets: Vec<&str> = service["taskSets"].as_array().expect("sets").iter()
+                .filter_map(|set| set["id"].as_str()).collect();
+            let listed = account.ok("ecs", "ListTasks", json!({"cluster": "prod", "desiredStatus": "RUNNING"}));
+            if listed["taskArns"].as_array().is_some_and(|arns| !arns.is_empty()) {
+                let input = json!({"cluster": "prod", "tasks": listed["taskArns"]});
+                for task in account.ok("ecs", "DescribeTasks", input)["tasks"].as_array().expect("tasks") {
+                    let owner = task["startedBy"].as_str().unwrap_or_default();
+                    prop_assert!(sets.contains(&owner), "{} of {:?}", task, sets);
+                }
+            }
+        }
+
+        // Left alone, every deployment ends: an hour for the task set, an hour for each silent hook, twenty
+        // minutes to be ready, ten to shift, thirty to keep blue, and what a rollback takes.
+        account.pass(5 * 60 * MINUTE);
+        for id in &known {
+            let info = account.deployment(id);
+            let mut ids = vec![id.clone()];
+            ids.extend(info["rollbackInfo"]["rollbackDeploymentId"].as_str().map(str::to_string));
+            for id in ids {
+                let status = account.status(&id);
+                prop_assert!(["Succeeded", "Failed", "Stopped"].contains(&status.as_str()), "{} is {}", id, status);
+                let target = account.target(&id);
+                let open = target["lifecycleEvents"].as_array().expect("events").iter()
+                    .filter(|event| ["Pending", "InProgress"].contains(&event["status"].as_str().unwrap_or_default()))
+                    .count();
+                prop_assert_eq!(open, 0, "{} of {}", target, info);
+            }
         }
     }
 }

@@ -2,7 +2,10 @@
 
 mod deployments;
 mod invariants;
+mod limits;
 mod operations;
+mod revisions;
+mod traces;
 
 use serde_json::{Value as Json, json};
 

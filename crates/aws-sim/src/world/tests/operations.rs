@@ -672,7 +672,7 @@ fn groups_are_kept_and_checked() {
         );
     }
     let mut waits = given.clone();
-    waits["currentDeploymentGroupName"] = json!("group");
+    waits["currentDeploymentGroupName"] = waits["deploymentGroupName"].take();
     waits["blueGreenDeploymentConfiguration"]["deploymentReadyOption"]["waitTimeInMinutes"] =
         json!(5);
     let error = account.refused("codedeploy", "UpdateDeploymentGroup", waits);
