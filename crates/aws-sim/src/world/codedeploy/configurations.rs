@@ -1,7 +1,7 @@
 //! Deployment configurations: how the traffic is shifted.
 
 use super::operations::{name, no_config, refuse};
-use super::{Config, Routing};
+use super::{Config, Routing, Shift};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::ids;
@@ -9,11 +9,17 @@ use crate::world::read::text;
 use crate::world::region::Region;
 
 impl Region {
-    pub(super) fn check_config(&self, name: &str) -> Result<(), AwsError> {
-        if self.codedeploy.configs.contains_key(name) {
-            return Ok(());
+    /// How a configuration shifts the traffic of an ECS deployment. That one of another platform is
+    /// refused by its name is our choice.
+    pub(super) fn routing_of(&self, name: &str) -> Result<Routing, AwsError> {
+        match self.codedeploy.configs.get(name).map(|config| config.shift) {
+            Some(Shift::Ecs(routing)) => Ok(routing),
+            Some(Shift::Lambda(_) | Shift::Server(..)) => Err(refuse(
+                "InvalidDeploymentConfigName",
+                format!("The deployment configuration {name} is not for the ECS compute platform"),
+            )),
+            None => Err(no_config(name)),
         }
-        Err(no_config(name))
     }
 
     pub(super) fn create_deployment_config(&mut self, input: &Value) -> Result<Value, AwsError> {
@@ -71,7 +77,7 @@ impl Region {
         let config = Config {
             id: Some(id.clone()),
             created_at: self.now,
-            routing,
+            shift: Shift::Ecs(routing),
         };
         self.codedeploy.configs.insert(name, config);
         Ok(structure! { "deploymentConfigId": id })
@@ -84,36 +90,29 @@ impl Region {
             "DeploymentConfigNameRequired",
             "InvalidDeploymentConfigName",
         )?;
-        self.check_config(name)?;
-        let Some(config) = self.codedeploy.configs.get(name) else {
-            return Ok(Value::map());
+        let config = self
+            .codedeploy
+            .configs
+            .get(name)
+            .ok_or_else(|| no_config(name))?;
+        let info = structure! {
+            "deploymentConfigId": config.id.clone(),
+            "deploymentConfigName": name,
+            "createTime": Value::Time(config.created_at),
         };
-        let routing = match config.routing {
-            Routing::AllAtOnce => structure! { "type": "AllAtOnce" },
-            Routing::Canary(percent, minutes) => structure! {
-                "type": "TimeBasedCanary",
-                "timeBasedCanary": structure! {
-                    "canaryPercentage": percent,
-                    "canaryInterval": minutes,
-                },
-            },
-            Routing::Linear(percent, minutes) => structure! {
-                "type": "TimeBasedLinear",
-                "timeBasedLinear": structure! {
-                    "linearPercentage": percent,
-                    "linearInterval": minutes,
-                },
-            },
+        let info = match config.shift {
+            Shift::Ecs(routing) => info
+                .with("computePlatform", "ECS")
+                .with("trafficRoutingConfig", routing_value(routing)),
+            Shift::Lambda(routing) => info
+                .with("computePlatform", "Lambda")
+                .with("trafficRoutingConfig", routing_value(routing)),
+            Shift::Server(kind, value) => info.with("computePlatform", "Server").with(
+                "minimumHealthyHosts",
+                structure! { "type": kind, "value": value },
+            ),
         };
-        Ok(structure! {
-            "deploymentConfigInfo": structure! {
-                "deploymentConfigId": config.id.clone(),
-                "deploymentConfigName": name,
-                "createTime": Value::Time(config.created_at),
-                "computePlatform": "ECS",
-                "trafficRoutingConfig": routing,
-            },
-        })
+        Ok(structure! { "deploymentConfigInfo": info })
     }
 
     pub(super) fn delete_deployment_config(&mut self, input: &Value) -> Result<Value, AwsError> {
@@ -143,6 +142,26 @@ impl Region {
         }
         self.codedeploy.configs.remove(name);
         Ok(Value::map())
+    }
+}
+
+fn routing_value(routing: Routing) -> Value {
+    match routing {
+        Routing::AllAtOnce => structure! { "type": "AllAtOnce" },
+        Routing::Canary(percent, minutes) => structure! {
+            "type": "TimeBasedCanary",
+            "timeBasedCanary": structure! {
+                "canaryPercentage": percent,
+                "canaryInterval": minutes,
+            },
+        },
+        Routing::Linear(percent, minutes) => structure! {
+            "type": "TimeBasedLinear",
+            "timeBasedLinear": structure! {
+                "linearPercentage": percent,
+                "linearInterval": minutes,
+            },
+        },
     }
 }
 

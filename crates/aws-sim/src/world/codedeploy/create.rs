@@ -6,9 +6,9 @@
 //!   in its bucket) fails the deployment, not the call: \[O\].
 
 use super::engine::{CREATED_MS, lifecycle};
-use super::operations::{check_description, name, no_config, no_group, refuse};
+use super::operations::{check_description, name, no_group, refuse};
 use super::revisions::{Location, read_revision};
-use super::{Deployment, Routing, Side, Stage, Status, appspec, groups};
+use super::{Deployment, Side, Stage, Status, appspec, groups};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::ecs::ServiceStatus;
@@ -179,14 +179,6 @@ impl Region {
         };
         self.add_deployment(deployment);
         Ok(id)
-    }
-
-    fn routing_of(&self, config: &str) -> Result<Routing, AwsError> {
-        self.codedeploy
-            .configs
-            .get(config)
-            .map(|config| config.routing)
-            .ok_or_else(|| no_config(config))
     }
 
     /// The target group pair of a group, in the group's order.

@@ -11,10 +11,12 @@
 //!   `BeforeInstall`: \[D\].
 //! * An alarm that fires stops the deployment, also one that fired before (seen at `Install`); the rollback is a
 //!   second deployment without a task set of its own, and its replacement is the original task set: \[O\].
+//! * A time-out of the wait for rerouting rolls back where a stop does; a service that is not steady for five minutes
+//!   of the shift fails its deployment; an event must begin within five minutes: \[D\].
 //! * The alarms are polled every 10 s, and a requested stop takes 5 s: our choice within the 10 to 25 s
 //!   that a stop with rollback was seen to take.
 //! * Our choice: `Ready` comes after `AfterAllowTestTraffic` and before `BeforeAllowTraffic`; when it times out the
-//!   deployment is `Stopped` with the code `TIMEOUT` and nothing is rolled back. `Install` puts production
+//!   deployment is `Stopped` with the code `TIMEOUT`. `Install` puts production
 //!   at 100/0 over both target groups and removes what an earlier deployment left behind. A rollback
 //!   deployment lists all events, and skips all but `AllowTraffic`. An alarm that does not exist counts as one that
 //!   cannot be read. A function is invoked the moment its event begins, unless it is told never to start.

@@ -382,7 +382,7 @@ impl Region {
         Region::refuse_server_members(input)?;
         let config =
             text(input, "deploymentConfigName").unwrap_or("CodeDeployDefault.ECSAllAtOnce");
-        self.check_config(config)?;
+        self.routing_of(config)?;
         let settings = settings(&Value::map(), input);
         self.check_settings(&settings)?;
         let service = self.check_ecs_service(input, &application, &group)?;
@@ -437,7 +437,7 @@ impl Region {
             group.role = check_role(input)?;
         }
         if let Some(config) = text(input, "deploymentConfigName") {
-            self.check_config(config)?;
+            self.routing_of(config)?;
             group.config = config.to_string();
         }
         group.settings = settings(&group.settings, input);

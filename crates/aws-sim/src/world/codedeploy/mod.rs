@@ -132,7 +132,18 @@ struct Group {
 struct Config {
     id: Option<String>,
     created_at: i64,
-    routing: Routing,
+    shift: Shift,
+}
+
+/// What a configuration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shift {
+    /// The compute platform ECS.
+    Ecs(Routing),
+    /// The compute platform Lambda: only listed and shown.
+    Lambda(Routing),
+    /// The compute platform Server, with the type and value of its minimum of healthy hosts: only listed and shown.
+    Server(&'static str, i64),
 }
 
 /// How production traffic moves from blue to green.
@@ -164,25 +175,48 @@ impl Routing {
     }
 }
 
-/// The configurations that AWS predefines for ECS \[O\].
+/// The configurations that AWS predefines: those for ECS \[O\], and those for the other platforms \[D\], which are
+/// listed beside them.
 fn predefined_configs(now: i64) -> BTreeMap<String, Config> {
-    [
+    let ecs = [
         ("ECSAllAtOnce", Routing::AllAtOnce),
         ("ECSCanary10Percent5Minutes", Routing::Canary(10, 5)),
         ("ECSCanary10Percent15Minutes", Routing::Canary(10, 15)),
         ("ECSLinear10PercentEvery1Minutes", Routing::Linear(10, 1)),
         ("ECSLinear10PercentEvery3Minutes", Routing::Linear(10, 3)),
-    ]
-    .into_iter()
-    .map(|(name, routing)| {
-        let config = Config {
-            id: None,
-            created_at: now,
-            routing,
-        };
-        (format!("CodeDeployDefault.{name}"), config)
-    })
-    .collect()
+    ];
+    let lambda = [
+        ("LambdaAllAtOnce", Routing::AllAtOnce),
+        ("LambdaCanary10Percent5Minutes", Routing::Canary(10, 5)),
+        ("LambdaCanary10Percent10Minutes", Routing::Canary(10, 10)),
+        ("LambdaCanary10Percent15Minutes", Routing::Canary(10, 15)),
+        ("LambdaCanary10Percent30Minutes", Routing::Canary(10, 30)),
+        ("LambdaLinear10PercentEvery1Minute", Routing::Linear(10, 1)),
+        ("LambdaLinear10PercentEvery2Minutes", Routing::Linear(10, 2)),
+        ("LambdaLinear10PercentEvery3Minutes", Routing::Linear(10, 3)),
+        (
+            "LambdaLinear10PercentEvery10Minutes",
+            Routing::Linear(10, 10),
+        ),
+    ];
+    let server = [
+        ("AllAtOnce", "HOST_COUNT", 0),
+        ("HalfAtATime", "FLEET_PERCENT", 50),
+        ("OneAtATime", "HOST_COUNT", 1),
+    ];
+    ecs.map(|(name, routing)| (name, Shift::Ecs(routing)))
+        .into_iter()
+        .chain(lambda.map(|(name, routing)| (name, Shift::Lambda(routing))))
+        .chain(server.map(|(name, kind, value)| (name, Shift::Server(kind, value))))
+        .map(|(name, shift)| {
+            let config = Config {
+                id: None,
+                created_at: now,
+                shift,
+            };
+            (format!("CodeDeployDefault.{name}"), config)
+        })
+        .collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -68,7 +68,7 @@ impl Location {
         }
     }
 
-    /// Whether this is the revision that `asked` means: in S3 a version or an ETag that is not given is any.
+    /// Whether this is the revision in S3 that `asked` means: a version or an ETag that is not given is any.
     fn is_meant_by(&self, asked: &Location) -> bool {
         let (
             Location::S3 {
@@ -87,7 +87,7 @@ impl Location {
             },
         ) = (self, asked)
         else {
-            return self == asked;
+            return false;
         };
         (bucket, key, bundle_type) == (asked_bucket, asked_key, asked_type)
             && (asked_version.is_none() || version == asked_version)
@@ -103,6 +103,9 @@ impl Location {
 impl Application {
     /// The revision that a request means, the newest of them if there are several.
     fn find(&self, asked: &Location) -> Option<(&Location, &Revision)> {
+        if !matches!(asked, Location::S3 { .. }) {
+            return self.revisions.get_key_value(asked);
+        }
         self.revisions
             .iter()
             .filter(|(known, _)| known.is_meant_by(asked))

@@ -143,10 +143,10 @@ fn the_numbers_of_things_are_limited() {
             break;
         }
     }
-    assert_eq!(listed.len(), 205);
+    assert_eq!(listed.len(), 217);
     listed.sort_by_key(text);
     listed.dedup();
-    assert_eq!(listed.len(), 205);
+    assert_eq!(listed.len(), 217);
 }
 
 #[test]
@@ -263,6 +263,11 @@ fn tags_triggers_and_settings_are_checked() {
             "deploymentConfigName",
             json!("nothing"),
             "DeploymentConfigDoesNotExistException",
+        ),
+        (
+            "deploymentConfigName",
+            json!("CodeDeployDefault.LambdaAllAtOnce"),
+            "InvalidDeploymentConfigNameException",
         ),
         (
             "newDeploymentGroupName",

@@ -720,7 +720,7 @@ fn configurations_and_applications_are_checked() {
     let list = account.ok("codedeploy", "ListDeploymentConfigs", json!({}));
     assert_eq!(
         list["deploymentConfigsList"].as_array().map(Vec::len),
-        Some(5)
+        Some(17)
     );
     let canary = json!({"deploymentConfigName": "CodeDeployDefault.ECSCanary10Percent15Minutes"});
     let canary = account.ok("codedeploy", "GetDeploymentConfig", canary);
@@ -728,6 +728,9 @@ fn configurations_and_applications_are_checked() {
         canary["deploymentConfigInfo"]["trafficRoutingConfig"],
         json!({"type": "TimeBasedCanary", "timeBasedCanary": {"canaryPercentage": 10, "canaryInterval": 15}})
     );
+    let half = json!({"deploymentConfigName": "CodeDeployDefault.HalfAtATime"});
+    let half = account.ok("codedeploy", "GetDeploymentConfig", half);
+    assert_eq!(half["deploymentConfigInfo"]["computePlatform"], "Server");
     let config = |name: &str, percent: i64, minutes: i64| {
         json!({"deploymentConfigName": name, "computePlatform": "ECS", "trafficRoutingConfig": {
             "type": "TimeBasedCanary", "timeBasedCanary": {"canaryPercentage": percent, "canaryInterval": minutes}}})
