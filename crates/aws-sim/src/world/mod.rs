@@ -20,10 +20,12 @@ pub mod cloudwatch;
 mod codedeploy;
 mod ecs;
 mod elb;
+mod events;
 mod ids;
 mod read;
 mod region;
 mod report;
+mod sqs;
 mod sts;
 mod traffic;
 
@@ -35,6 +37,7 @@ use std::collections::BTreeMap;
 use crate::error::AwsError;
 use crate::value::Value;
 use codedeploy::HookBehaviour;
+pub use events::faults::{EventFault, EventHarm};
 use region::Region;
 
 /// Who calls, as read from the request's SigV4 credential scope.
@@ -75,6 +78,8 @@ pub struct World {
     behaviours: BTreeMap<String, HookBehaviour>,
     page_limit: usize,
     effects: Vec<Effect>,
+    /// What goes wrong with events on purpose, oldest first.
+    pub event_faults: Vec<EventFault>,
 }
 
 impl World {
@@ -87,6 +92,7 @@ impl World {
             behaviours: codedeploy::built_in_behaviours(),
             page_limit: usize::MAX,
             effects: Vec::new(),
+            event_faults: Vec::new(),
         }
     }
 
@@ -108,11 +114,13 @@ impl World {
             for region in self.regions.values_mut() {
                 region.step(self.now_ms);
                 self.effects.append(&mut region.effects);
+                events::faults::dispatch(&mut self.event_faults, &mut region.events);
             }
         }
     }
 
-    /// One API operation. `service` is one of `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`;
+    /// One API operation. `service` is one of `codedeploy`, `ecs`, `elasticloadbalancing`, `events`, `monitoring`,
+    /// `sqs`, `sts`;
     /// `operation` as AWS names it, for example `CreateDeployment`. An unknown operation is `UnknownOperationException`.
     pub fn call(
         &mut self,
@@ -133,6 +141,7 @@ impl World {
         }
         let answer = region.call(caller, service, operation, input);
         self.effects.append(&mut region.effects);
+        events::faults::dispatch(&mut self.event_faults, &mut region.events);
         answer
     }
 
