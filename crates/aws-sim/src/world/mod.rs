@@ -145,6 +145,13 @@ impl World {
         answer
     }
 
+    /// How many seconds a ReceiveMessage of SQS may wait for a message: 0 to 20.
+    pub fn wait_s(&self, caller: &Caller, input: &Value) -> i64 {
+        let key = (caller.account.clone(), caller.region.clone());
+        let region = self.regions.get(&key);
+        region.map_or(0, |region| region.sqs.wait_s(input))
+    }
+
     /// What the world wants done outside since it was last asked, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
