@@ -3,6 +3,8 @@
 mod deployments;
 mod invariants;
 mod operations;
+mod queues;
+mod told;
 
 use serde_json::{Value as Json, json};
 
