@@ -437,6 +437,60 @@ mod tests {
     }
 
     #[test]
+    fn faults_of_events_and_hooks_strike_no_call() {
+        let mut faults = Faults::default();
+        let silent = Fault {
+            operation: Some("smoke-test".to_string()),
+            every: Some(2),
+            ..fault(FaultKind::HookSilent)
+        };
+        faults.add(silent).unwrap();
+        let late = faults.add(Fault {
+            service: Some("cloudwatch".to_string()),
+            delay_ms: Some(7),
+            ..fault(FaultKind::EventLate)
+        });
+        let of_events = Faults::for_events(&late.unwrap()).unwrap();
+        assert_eq!(of_events.harm, EventHarm::Late(7));
+        assert_eq!(of_events.source.as_deref(), Some("aws.cloudwatch"));
+        assert_eq!(faults.strike("codedeploy", "smoke-test", false), None);
+        let silenced: Vec<bool> = (0..4)
+            .map(|_| {
+                assert!(!faults.silences("another"));
+                faults.silences("smoke-test")
+            })
+            .collect();
+        assert_eq!(silenced, [false, true, false, true]);
+        let wrong = Fault {
+            service: Some("sqs".to_string()),
+            ..fault(FaultKind::EventLost)
+        };
+        assert!(faults.add(wrong).is_err());
+    }
+
+    #[test]
+    fn aws_throttles_only_an_empty_bucket() {
+        let mut faults = Faults::default();
+        let register = "RegisterTaskDefinition";
+        assert!(!faults.overdrawn(("1", "eu"), "ecs", register, 0));
+        let rule = Fault {
+            service: Some("ecs".to_string()),
+            times: Some(3),
+            ..fault(FaultKind::ThrottleAsAws)
+        };
+        faults.add(rule).unwrap();
+        let mut struck = |now_ms| {
+            (0..25)
+                .filter(|_| faults.overdrawn(("1", "eu"), "ecs", register, now_ms))
+                .count()
+        };
+        // Twenty at once, and only three refusals in all.
+        assert_eq!(struck(0), 3);
+        assert_eq!(struck(1000), 0);
+        assert!(!faults.overdrawn(("1", "eu"), "codedeploy", "CreateDeployment", 0));
+    }
+
+    #[test]
     fn changes_are_never_stale() {
         let mut faults = Faults::default();
         faults.add(fault(FaultKind::Stale)).unwrap();

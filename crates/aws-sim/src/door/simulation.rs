@@ -286,6 +286,7 @@ impl Simulation {
     /// renews them by its own clock, which does not know how fast simulated time runs.
     fn assume_role(&mut self, call: &Call<'_>) -> Result<Value, AwsError> {
         let input = call.input;
+        World::check_members(call.service, call.operation, input)?;
         let role = input.get("RoleArn").as_str().unwrap_or_default();
         let session = input.get("RoleSessionName").as_str().unwrap_or_default();
         let parts: Vec<&str> = role.splitn(6, ':').collect();
@@ -301,6 +302,16 @@ impl Simulation {
             let message = "1 validation error detected: RoleArn or RoleSessionName is malformed";
             return Err(AwsError::caller("ValidationError", message));
         }
+        let given = input.get("DurationSeconds");
+        let seconds = match (given.is_null(), given.as_i64()) {
+            (true, _) => 3600,
+            (false, Some(seconds)) if (900..=43_200).contains(&seconds) => seconds,
+            _ => {
+                let message = "1 validation error detected: Value at 'durationSeconds' failed to satisfy \
+                               constraint: Member must have value between 900 and 43200";
+                return Err(AwsError::caller("ValidationError", message));
+            }
+        };
         let name = resource.rsplit('/').next().unwrap_or(resource);
         let principal = format!("arn:aws:sts::{account}:assumed-role/{name}/{session}");
         let digits = call.request_id.replace('-', "").to_uppercase();
@@ -309,11 +320,6 @@ impl Simulation {
             access_key.clone(),
             (account.to_string(), principal.clone(), digits.clone()),
         );
-        let seconds = input
-            .get("DurationSeconds")
-            .as_i64()
-            .unwrap_or(3600)
-            .clamp(900, 43_200);
         let credentials = Value::map()
             .with("AccessKeyId", access_key)
             .with("SecretAccessKey", format!("simulated/{digits}"))

@@ -22,6 +22,7 @@ mod ecs;
 mod elb;
 mod events;
 mod ids;
+mod members;
 mod read;
 mod region;
 mod report;
@@ -129,6 +130,7 @@ impl World {
         operation: &str,
         input: &Value,
     ) -> Result<Value, AwsError> {
+        members::check(service, operation, input)?;
         let (seed, now_ms) = (self.seed, self.now_ms);
         let key = (caller.account.clone(), caller.region.clone());
         let region = self
@@ -143,6 +145,11 @@ impl World {
         self.effects.append(&mut region.effects);
         events::faults::dispatch(&mut self.event_faults, &mut region.events);
         answer
+    }
+
+    /// Refuses a parameter that an operation does not have here, for operations that the door does itself.
+    pub fn check_members(service: &str, operation: &str, input: &Value) -> Result<(), AwsError> {
+        members::check(service, operation, input)
     }
 
     /// How many seconds a ReceiveMessage of SQS may wait for a message: 0 to 20.

@@ -4,6 +4,7 @@ mod deployments;
 mod invariants;
 mod operations;
 mod queues;
+mod targets;
 mod told;
 
 use serde_json::{Value as Json, json};
