@@ -321,7 +321,7 @@ mod tests {
             "switchback backup --to copy.db --config switchback.toml --json",
             "switchback restore --from copy.db --replace",
             "switchback doctor --config switchback.toml --json --create-ledger-table",
-            "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --ready-file f",
+            "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --verify-signatures --ready-file f",
         ] {
             assert!(
                 CommandLine::try_parse_from(line.split(' ')).is_ok(),

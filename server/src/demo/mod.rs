@@ -328,7 +328,7 @@ pub async fn aws_sim(options: AwsSimOptions) -> anyhow::Result<()> {
     let key = options
         .signed_with
         .as_ref()
-        .map_or("demo", |(key, _)| key)
+        .map_or("demo", |(key, _)| key.as_str())
         .to_string();
     let secret = if options.signed_with.is_some() {
         "…"
