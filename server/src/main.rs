@@ -133,6 +133,9 @@ struct AwsSim {
     /// The complete URL that hooks are posted to, signed with SWITCHBACK_RELAY_SECRET
     #[arg(long, value_name = "URL")]
     relay_url: Option<String>,
+    /// Refuse requests that are not signed with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of this environment
+    #[arg(long)]
+    verify_signatures: bool,
     #[command(flatten)]
     world: World,
 }
@@ -247,6 +250,19 @@ async fn carry_out(
             result(&backup::restore(config, variables, &from, replace, json).await?).map(|()| true)
         }
         Command::AwsSim(options) => {
+            let of_environment = |name: &str| {
+                let value = variables.get(name).cloned();
+                value
+                    .ok_or_else(|| anyhow::anyhow!("--verify-signatures needs the variable {name}"))
+            };
+            let signed_with = if options.verify_signatures {
+                Some((
+                    of_environment("AWS_ACCESS_KEY_ID")?,
+                    of_environment("AWS_SECRET_ACCESS_KEY")?,
+                ))
+            } else {
+                None
+            };
             let options = AwsSimOptions {
                 listen: options.listen,
                 speed: options.speed,
@@ -254,6 +270,7 @@ async fn carry_out(
                 empty: options.world.empty,
                 relay_url: options.relay_url,
                 relay_secret: variables.get("SWITCHBACK_RELAY_SECRET").cloned(),
+                signed_with,
                 ready_file: options.world.ready_file,
             };
             demo::aws_sim(options).await.map(|()| true)
@@ -304,7 +321,7 @@ mod tests {
             "switchback backup --to copy.db --config switchback.toml --json",
             "switchback restore --from copy.db --replace",
             "switchback doctor --config switchback.toml --json --create-ledger-table",
-            "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --ready-file f",
+            "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --verify-signatures --ready-file f",
         ] {
             assert!(
                 CommandLine::try_parse_from(line.split(' ')).is_ok(),

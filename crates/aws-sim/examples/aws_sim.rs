@@ -1,5 +1,5 @@
 //! Starts the simulation by itself, for tests that need no other part of the product:
-//! `aws_sim [--listen ADDR] [--speed N] [--seed N] [--empty] [--relay-url URL] [--ready-file FILE]`.
+//! `aws_sim [--listen ADDR] [--speed N] [--seed N] [--empty] [--verify-signatures] [--relay-url URL] [--ready-file FILE]`.
 
 use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,10 +24,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         progress: |progress| eprintln!("day {} of {}", progress.day, progress.days),
     };
     let mut ready_file = None;
+    let mut verifies = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         if name == "--empty" {
             options.empty = true;
+            continue;
+        }
+        if name == "--verify-signatures" {
+            verifies = true;
             continue;
         }
         let value = arguments
@@ -43,6 +48,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let running = serve(options).await?;
+    if verifies {
+        let key = std::env::var("AWS_ACCESS_KEY_ID")?;
+        let secret = std::env::var("AWS_SECRET_ACCESS_KEY")?;
+        running.verify_signatures([(key, secret)].into());
+    }
     eprintln!("AWS_ENDPOINT_URL={}", running.endpoint());
     if let Some(file) = ready_file {
         let ready =

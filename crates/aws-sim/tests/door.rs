@@ -403,7 +403,7 @@ async fn faults_and_hooks_are_steered_over_http() {
         (&json!(4), &json!(2))
     );
 
-    let two = r#"[{"fault": "slow", "delay_ms": 1}, {"fault": "throttle", "service": "sqs"}]"#;
+    let two = r#"[{"fault": "slow", "delay_ms": 1}, {"fault": "throttle", "service": "lambda"}]"#;
     assert_eq!(post(&running, "/_sim/faults", two).await.status, 400);
     assert_eq!(
         get(&running, "/_sim/faults")

@@ -94,6 +94,8 @@ pub struct AwsSimOptions {
     pub relay_url: Option<String>,
     /// The secret they are signed with.
     pub relay_secret: Option<String>,
+    /// The access key and the secret that requests must be signed with; without it any signature will do.
+    pub signed_with: Option<(String, String)>,
     /// Written once it answers.
     pub ready_file: Option<PathBuf>,
 }
@@ -323,6 +325,19 @@ pub async fn aws_sim(options: AwsSimOptions) -> anyhow::Result<()> {
         progress: progress::show,
     })
     .await?;
+    let key = options
+        .signed_with
+        .as_ref()
+        .map_or("demo", |(key, _)| key.as_str())
+        .to_string();
+    let secret = if options.signed_with.is_some() {
+        "…"
+    } else {
+        "demo"
+    };
+    if let Some(signed_with) = options.signed_with {
+        account.verify_signatures([signed_with].into());
+    }
     let endpoint = format!("http://{}", run::reachable(account.address));
     if let Some(file) = &options.ready_file {
         let ready = json!({ "url": endpoint, "aws_endpoint": endpoint, "region": account.region });
@@ -333,7 +348,7 @@ pub async fn aws_sim(options: AwsSimOptions) -> anyhow::Result<()> {
         "  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={0} AWS_REGION={0}",
         account.region
     );
-    eprintln!("  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo");
+    eprintln!("  export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret}");
     run::until_told().await?;
     run::at_once_when_told_again();
     eprintln!("Ending.");

@@ -250,7 +250,7 @@ async fn forget(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
 }
 
 async fn list_faults(State(shared): State<Arc<Shared>>) -> Response {
-    answer(StatusCode::OK, &shared.lock().faults.list())
+    answer(StatusCode::OK, &shared.lock().list_faults())
 }
 
 async fn add_faults(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
@@ -271,12 +271,12 @@ async fn add_faults(State(shared): State<Arc<Shared>>, body: Bytes) -> Response 
     let mut simulation = shared.lock();
     let mut added = Vec::new();
     for rule in rules {
-        match simulation.faults.add(rule) {
+        match simulation.add_fault(rule) {
             Ok(active) => added.push(active),
             Err(message) => {
                 // All or none: a test that asked for two faults must not run with one.
                 for active in added {
-                    simulation.faults.remove(Some(active.id));
+                    simulation.remove_faults(Some(active.id));
                 }
                 return refused(message);
             }
@@ -296,6 +296,6 @@ async fn remove_faults(State(shared): State<Arc<Shared>>, RawQuery(query): RawQu
             _ => return refused("the only parameter is id=N, the number of one fault"),
         }
     }
-    let removed = shared.lock().faults.remove(only);
+    let removed = shared.lock().remove_faults(only);
     answer(StatusCode::OK, &json!({ "removed": removed }))
 }

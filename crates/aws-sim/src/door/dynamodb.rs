@@ -232,7 +232,14 @@ fn kept_away(harm: Option<Harm>, operation: &str, body: &[u8]) -> Option<Answer>
         | FaultKind::ResponseLost
         | FaultKind::ConnectionCut
         | FaultKind::Slow
-        | FaultKind::Stale => None,
+        | FaultKind::Stale
+        // These never strike a call of DynamoDB.
+        | FaultKind::ThrottleAsAws
+        | FaultKind::HookSilent
+        | FaultKind::EventLost
+        | FaultKind::EventDuplicated
+        | FaultKind::EventLate
+        | FaultKind::EventOutOfOrder => None,
     }
 }
 

@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::door::buckets::Buckets;
 use crate::value::Value;
+use crate::world::{EventFault, EventHarm};
+
+/// How late a late event is unless told, in simulated milliseconds.
+const LATE_MS: u64 = 300_000;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +33,60 @@ pub enum FaultKind {
     /// DynamoDB only: another transaction holds the item. `TransactWriteItems` is cancelled with the reason
     /// `TransactionConflict`, any other call refused with `TransactionConflictException`. Nothing is done.
     Conflict,
+    /// Refused like [`FaultKind::Throttle`], but only when a token bucket of AWS's size is empty
+    /// ([`crate::door::buckets`]). Nothing is done.
+    ThrottleAsAws,
+    /// A hook that would be posted to the relay is not, and nobody says so: its fuse burns down. The service is
+    /// `codedeploy`, the operation the function's bare name.
+    HookSilent,
+    /// An event never arrives. For faults of events the service is that which tells it (`codedeploy`, `ecs`,
+    /// `monitoring`) and the operation its detail-type.
+    EventLost,
+    /// An event arrives twice with the same id.
+    EventDuplicated,
+    /// An event arrives `delay_ms` of simulated time later, 300 000 unless told.
+    EventLate,
+    /// An event arrives after the one that follows it.
+    EventOutOfOrder,
+}
+
+impl FaultKind {
+    /// What happens to an event, if this is a fault of events.
+    fn event_harm(self, delay_ms: Option<u64>) -> Option<EventHarm> {
+        let late_ms = i64::try_from(delay_ms.unwrap_or(LATE_MS)).unwrap_or(i64::MAX);
+        Some(match self {
+            FaultKind::EventLost => EventHarm::Lost,
+            FaultKind::EventDuplicated => EventHarm::Duplicated,
+            FaultKind::EventLate => EventHarm::Late(late_ms),
+            FaultKind::EventOutOfOrder => EventHarm::OutOfOrder,
+            _ => return None,
+        })
+    }
+
+    /// Whether it happens to calls, and not to events or hooks.
+    fn strikes_calls(self) -> bool {
+        self != FaultKind::HookSilent
+            && self != FaultKind::ThrottleAsAws
+            && self.event_harm(None).is_none()
+    }
+}
+
+/// The `source` of the events that a service tells.
+fn event_source(service: &str) -> Option<&'static str> {
+    Some(match service {
+        "codedeploy" => "aws.codedeploy",
+        "ecs" => "aws.ecs",
+        "monitoring" => "aws.cloudwatch",
+        _ => return None,
+    })
 }
 
 /// One rule: to which calls which fault happens, and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `codedeploy`, `dynamodb`, `ecs`, `elasticloadbalancing`, `monitoring`, `s3`, `sts`; `None` or `*` for all.
+    /// `codedeploy`, `dynamodb`, `ecs`, `elasticloadbalancing`, `events`, `monitoring`, `s3`, `sqs`, `sts`; `None` or
+    /// `*` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The operation as AWS names it; `None` or `*` for all.
@@ -48,12 +100,24 @@ pub struct Fault {
     /// At most so many calls in all; `None` for no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// For [`FaultKind::Slow`]: milliseconds of wall time, 1000 unless told.
+    /// For [`FaultKind::Slow`]: milliseconds of wall time, 1000 unless told. For [`FaultKind::EventLate`]: of
+    /// simulated time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// For [`FaultKind::Stale`]: how old an answer may be in simulated seconds, 60 unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_s: Option<u64>,
+}
+
+impl Fault {
+    fn applies_to(&self, service: &str, operation: &str) -> bool {
+        let applies = |wanted: &Option<String>, found: &str| {
+            wanted
+                .as_deref()
+                .is_none_or(|wanted| wanted == "*" || wanted == found)
+        };
+        applies(&self.service, service) && applies(&self.operation, operation)
+    }
 }
 
 /// A rule in force, with what it has done.
@@ -76,6 +140,7 @@ pub struct Faults {
     active: Vec<ActiveFault>,
     numbered: u64,
     remembered: BTreeMap<String, (i64, Value)>,
+    buckets: Buckets,
 }
 
 /// What to do to one call.
@@ -89,6 +154,17 @@ pub struct Harm {
     pub stale_ms: i64,
 }
 
+impl Harm {
+    /// Refused because a bucket of AWS's is empty.
+    pub fn throttled() -> Harm {
+        Harm {
+            kind: FaultKind::ThrottleAsAws,
+            delay: Duration::ZERO,
+            stale_ms: 0,
+        }
+    }
+}
+
 /// The other names that people know the services by.
 fn canonical_service(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -96,8 +172,10 @@ fn canonical_service(name: &str) -> Option<&'static str> {
         "dynamodb" => "dynamodb",
         "ecs" => "ecs",
         "elasticloadbalancing" | "elbv2" => "elasticloadbalancing",
+        "events" | "eventbridge" => "events",
         "monitoring" | "cloudwatch" => "monitoring",
         "s3" => "s3",
+        "sqs" => "sqs",
         "sts" => "sts",
         _ => return None,
     })
@@ -110,7 +188,7 @@ impl Faults {
             let known = canonical_service(name).ok_or_else(|| {
                 format!(
                     "there is no service {name:?}: use codedeploy, dynamodb, ecs, elasticloadbalancing, \
-                     monitoring, s3, sts or *"
+                     events, monitoring, s3, sqs, sts or *"
                 )
             })?;
             fault.service = Some(known.to_string());
@@ -118,8 +196,15 @@ impl Faults {
         if fault.every == Some(0) || fault.times == Some(0) {
             return Err("every and times must be 1 or more".to_string());
         }
-        if fault.delay_ms.is_some() && fault.fault != FaultKind::Slow {
-            return Err("delay_ms belongs to the fault slow".to_string());
+        let delayed = [FaultKind::Slow, FaultKind::EventLate];
+        if fault.delay_ms.is_some() && !delayed.contains(&fault.fault) {
+            return Err("delay_ms belongs to the faults slow and event_late".to_string());
+        }
+        let service = fault.service.as_deref().filter(|name| *name != "*");
+        if fault.fault.event_harm(None).is_some()
+            && service.is_some_and(|service| event_source(service).is_none())
+        {
+            return Err("faults of events belong to codedeploy, ecs, monitoring or *".to_string());
         }
         if fault.stale_s.is_some() && fault.fault != FaultKind::Stale {
             return Err("stale_s belongs to the fault stale".to_string());
@@ -135,7 +220,75 @@ impl Faults {
             fired: 0,
         };
         self.active.push(active.clone());
+        if active.fault.fault == FaultKind::ThrottleAsAws {
+            self.buckets.fill();
+        }
         Ok(active)
+    }
+
+    /// A rule as the account keeps it, if it is one about events.
+    pub fn for_events(active: &ActiveFault) -> Option<EventFault> {
+        let rule = &active.fault;
+        let named = |text: &Option<String>| text.clone().filter(|text| text != "*");
+        Some(EventFault {
+            id: active.id,
+            harm: rule.fault.event_harm(rule.delay_ms)?,
+            source: named(&rule.service)
+                .and_then(|service| event_source(&service))
+                .map(str::to_string),
+            detail_type: named(&rule.operation),
+            every: rule.every.unwrap_or(1),
+            times: rule.times,
+            matched: 0,
+            fired: 0,
+        })
+    }
+
+    /// Whether a rule throttles as AWS does and the bucket of this call is empty. `place` is account and region.
+    pub fn overdrawn(
+        &mut self,
+        place: (&str, &str),
+        service: &str,
+        operation: &str,
+        now_ms: i64,
+    ) -> bool {
+        let rule = self.active.iter_mut().find(|active| {
+            active.fault.fault == FaultKind::ThrottleAsAws
+                && active.fault.applies_to(service, operation)
+        });
+        let Some(active) = rule else {
+            return false;
+        };
+        active.matched += 1;
+        let has_token = self.buckets.take(place, (service, operation), now_ms);
+        let spent = active
+            .fault
+            .times
+            .is_some_and(|times| active.fired >= times);
+        if has_token || spent {
+            return false;
+        }
+        active.fired += 1;
+        true
+    }
+
+    /// Whether the hook of a function is to stay silent.
+    pub fn silences(&mut self, function: &str) -> bool {
+        let mut silent = false;
+        for active in &mut self.active {
+            let rule = &active.fault;
+            if rule.fault != FaultKind::HookSilent || !rule.applies_to("codedeploy", function) {
+                continue;
+            }
+            active.matched += 1;
+            let due = active.matched.is_multiple_of(rule.every.unwrap_or(1));
+            let spent = rule.times.is_some_and(|times| active.fired >= times);
+            if due && !spent && !silent {
+                active.fired += 1;
+                silent = true;
+            }
+        }
+        silent
     }
 
     /// The rules in force, oldest first.
@@ -163,14 +316,9 @@ impl Faults {
     pub fn strike(&mut self, service: &str, operation: &str, read_only: bool) -> Option<Harm> {
         let mut harm = None;
         for active in &mut self.active {
-            let applies = |wanted: &Option<String>, found: &str| {
-                wanted
-                    .as_deref()
-                    .is_none_or(|wanted| wanted == "*" || wanted == found)
-            };
             let rule = &active.fault;
-            if !applies(&rule.service, service)
-                || !applies(&rule.operation, operation)
+            if !rule.fault.strikes_calls()
+                || !rule.applies_to(service, operation)
                 || (rule.fault == FaultKind::Stale && !read_only)
             {
                 continue;
@@ -287,6 +435,60 @@ mod tests {
                 })
                 .is_err()
         );
+    }
+
+    #[test]
+    fn faults_of_events_and_hooks_strike_no_call() {
+        let mut faults = Faults::default();
+        let silent = Fault {
+            operation: Some("smoke-test".to_string()),
+            every: Some(2),
+            ..fault(FaultKind::HookSilent)
+        };
+        faults.add(silent).unwrap();
+        let late = faults.add(Fault {
+            service: Some("cloudwatch".to_string()),
+            delay_ms: Some(7),
+            ..fault(FaultKind::EventLate)
+        });
+        let of_events = Faults::for_events(&late.unwrap()).unwrap();
+        assert_eq!(of_events.harm, EventHarm::Late(7));
+        assert_eq!(of_events.source.as_deref(), Some("aws.cloudwatch"));
+        assert_eq!(faults.strike("codedeploy", "smoke-test", false), None);
+        let silenced: Vec<bool> = (0..4)
+            .map(|_| {
+                assert!(!faults.silences("another"));
+                faults.silences("smoke-test")
+            })
+            .collect();
+        assert_eq!(silenced, [false, true, false, true]);
+        let wrong = Fault {
+            service: Some("sqs".to_string()),
+            ..fault(FaultKind::EventLost)
+        };
+        assert!(faults.add(wrong).is_err());
+    }
+
+    #[test]
+    fn aws_throttles_only_an_empty_bucket() {
+        let mut faults = Faults::default();
+        let register = "RegisterTaskDefinition";
+        assert!(!faults.overdrawn(("1", "eu"), "ecs", register, 0));
+        let rule = Fault {
+            service: Some("ecs".to_string()),
+            times: Some(3),
+            ..fault(FaultKind::ThrottleAsAws)
+        };
+        faults.add(rule).unwrap();
+        let mut struck = |now_ms| {
+            (0..25)
+                .filter(|_| faults.overdrawn(("1", "eu"), "ecs", register, now_ms))
+                .count()
+        };
+        // Twenty at once, and only three refusals in all.
+        assert_eq!(struck(0), 3);
+        assert_eq!(struck(1000), 0);
+        assert!(!faults.overdrawn(("1", "eu"), "codedeploy", "CreateDeployment", 0));
     }
 
     #[test]

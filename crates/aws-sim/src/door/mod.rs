@@ -4,6 +4,7 @@
 //! in its own protocol. Before anything is done the account is brought to the present, so that a
 //! caller never sees a moment twice or out of order.
 
+mod buckets;
 pub mod cbor;
 pub mod clock;
 mod control;
@@ -11,11 +12,14 @@ pub mod dynamodb;
 pub mod faults;
 pub mod json;
 pub mod query;
+mod queues;
 pub mod relay;
 pub mod s3;
+mod signatures;
 pub mod simulation;
 pub mod wire;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -36,7 +40,9 @@ use tracing::debug;
 use crate::door::clock::{FASTEST, http_date};
 use crate::door::faults::{ActiveFault, Fault, FaultKind, Harm};
 use crate::door::json::{TimeForm, to_json};
+use crate::door::queues::Waiting;
 use crate::door::relay::RelayTarget;
+use crate::door::signatures::{Signatures, Signed};
 use crate::door::simulation::{Call, JournalEntry, REGION, Simulation, is_read_only};
 use crate::door::wire::Credential;
 use crate::error::AwsError;
@@ -101,6 +107,9 @@ pub struct Shared {
     simulation: Mutex<Simulation>,
     relay: Mutex<Option<RelayTarget>>,
     tables: dynamodb::Tables,
+    signatures: Mutex<Option<Signatures>>,
+    /// The machine's time at an instant, as the simulation was told it.
+    started: (i64, Instant),
 }
 
 impl Shared {
@@ -114,6 +123,19 @@ impl Shared {
     /// The tables of DynamoDB.
     pub fn tables(&self) -> &dynamodb::Tables {
         &self.tables
+    }
+
+    /// What is wrong with the signature of a request, if signatures are verified.
+    fn signature_error(&self, request: &Signed<'_>) -> Option<AwsError> {
+        let signatures = self
+            .signatures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let session = |access_key: &str| self.lock().session_secret(access_key);
+        let checked = signatures
+            .as_ref()?
+            .check(request, &session, Instant::now());
+        checked.err()
     }
 
     /// Where hooks are posted now.
@@ -168,6 +190,19 @@ impl Running {
         Ok(())
     }
 
+    /// From now on verifies every signature: with the secrets of these access keys, or of those that AssumeRole
+    /// hands out, and with a clock that is at most five minutes off the machine's. Without this any
+    /// signature is accepted.
+    pub fn verify_signatures(&self, secrets: BTreeMap<String, String>) {
+        let (start_ms, since) = self.shared.started;
+        let mut signatures = self
+            .shared
+            .signatures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *signatures = Some(Signatures::new(secrets, start_ms, since));
+    }
+
     /// The simulated time and how many simulated seconds pass each second.
     pub fn clock(&self) -> (i64, f64) {
         let mut simulation = self.shared.lock();
@@ -210,17 +245,17 @@ impl Running {
 
     /// Puts a fault in force, or says what is wrong with it.
     pub fn add_fault(&self, fault: Fault) -> Result<ActiveFault, String> {
-        self.shared.lock().faults.add(fault)
+        self.shared.lock().add_fault(fault)
     }
 
     /// The faults in force.
     pub fn faults(&self) -> Vec<ActiveFault> {
-        self.shared.lock().faults.list().to_vec()
+        self.shared.lock().list_faults()
     }
 
     /// Takes one fault out of force, or all; says how many.
     pub fn remove_faults(&self, id: Option<u64>) -> usize {
-        self.shared.lock().faults.remove(id)
+        self.shared.lock().remove_faults(id)
     }
 
     /// Every call that changed something or tried to, in order.
@@ -278,12 +313,15 @@ pub async fn serve(options: Options) -> Result<Running, ServeError> {
         told.await.map_err(|_| ServeError::Interrupted)??
     };
     // The past was lived through before the clock begins to run.
-    simulation.start(options.start_ms, Instant::now(), options.speed);
+    let started = (options.start_ms, Instant::now());
+    simulation.start(started.0, started.1, options.speed);
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         simulation: Mutex::new(simulation),
         relay: Mutex::new(relay),
         tables: dynamodb::Tables::new(stopped.clone()),
+        signatures: Mutex::new(None),
+        started,
     });
 
     let tasks = vec![
@@ -395,15 +433,29 @@ async fn aws(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Respo
             return response;
         }
     };
-    if let Some(operation) = dynamodb::operation(&parts.method, &parts.headers) {
+    let signed = Signed {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+        body: &body,
+    };
+    let unsigned = shared.signature_error(&signed);
+    let for_tables = dynamodb::operation(&parts.method, &parts.headers);
+    if let (Some(operation), None) = (for_tables, &unsigned) {
         return dynamodb::answer(&shared, &operation, &parts, body).await;
     }
     let credential = Credential::of(&parts.headers, &parts.uri);
     if let Some(credential) = credential.as_ref().filter(|one| s3::is_meant(one)) {
-        return s3::answer(&shared, credential, &parts, body).await;
+        return s3::answer(&shared, credential, &parts, body, unsigned).await;
     }
     let understood = wire::understand(&parts.method, &parts.uri, &parts.headers, &body);
-    let (response, harm) = done(&shared, understood, credential.as_ref());
+    if let Some(error) = unsigned {
+        return refused_unsigned(&shared, &understood, &error).map(Body::from);
+    }
+    let (response, harm) = match done(&shared, understood, credential.as_ref(), &parts.headers) {
+        Done::Answered(response, harm) => (response, harm),
+        Done::Waits(waiting) => return queues::answer_later(&shared, &waiting).await,
+    };
     match harm.map(|harm| harm.kind) {
         Some(FaultKind::Slow) => {
             tokio::time::sleep(harm.map_or(Duration::ZERO, |harm| harm.delay)).await;
@@ -418,12 +470,38 @@ async fn aws(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Respo
     response.map(Body::from)
 }
 
-/// Does one request under the lock. The harm that is left to do is the connection's.
+/// The refusal of a request whose signature is wrong, in the protocol that it is written in.
+fn refused_unsigned(
+    shared: &Shared,
+    understood: &Result<wire::Request, wire::Refusal>,
+    error: &AwsError,
+) -> Response<Vec<u8>> {
+    let request_id = shared.lock().next_request_id();
+    let (protocol, service) = match understood {
+        Ok(request) => (Some(request.protocol), Some(request.service)),
+        Err(refusal) => (refusal.protocol, refusal.service),
+    };
+    match protocol {
+        Some(protocol) => wire::refuse(protocol, service, error, &request_id),
+        None => nothing_known(),
+    }
+}
+
+/// What became of one request.
+enum Done {
+    /// Its answer, and the harm that is left to do, which is the connection's.
+    Answered(Response<Vec<u8>>, Option<Harm>),
+    /// It waits for a message.
+    Waits(Box<Waiting>),
+}
+
+/// Does one request under the lock.
 fn done(
     shared: &Shared,
     understood: Result<wire::Request, wire::Refusal>,
     credential: Option<&Credential>,
-) -> (Response<Vec<u8>>, Option<Harm>) {
+    headers: &HeaderMap,
+) -> Done {
     let mut simulation = shared.lock();
     let now_ms = simulation.catch_up(Instant::now());
     let request_id = simulation.next_request_id();
@@ -431,10 +509,10 @@ fn done(
         Ok(request) => request,
         Err(refusal) => {
             let Some(protocol) = refusal.protocol else {
-                return (nothing_known(), None);
+                return Done::Answered(nothing_known(), None);
             };
             debug!(operation = refusal.operation, error = %refusal.error, "refused");
-            return (
+            return Done::Answered(
                 wire::refuse(protocol, refusal.service, &refusal.error, &request_id),
                 None,
             );
@@ -448,12 +526,20 @@ fn done(
             "MissingAuthenticationTokenException",
             "Missing Authentication Token",
         );
-        return (refuse(&error), None);
+        return Done::Answered(refuse(&error), None);
     };
     let caller = simulation.caller(credential);
     let (service, operation, input) = (request.service.name, &*request.operation, &request.input);
     let read_only = is_read_only(service, operation);
-    let harm = simulation.faults.strike(service, operation, read_only);
+    let place = (&*caller.account, &*caller.region);
+    let overdrawn = simulation
+        .faults
+        .overdrawn(place, service, operation, now_ms);
+    let harm = if overdrawn {
+        Some(Harm::throttled())
+    } else {
+        simulation.faults.strike(service, operation, read_only)
+    };
 
     let fault = harm.map(|harm| harm.kind);
     let call = Call {
@@ -466,7 +552,7 @@ fn done(
     };
 
     let kept_away = match harm.map(|harm| harm.kind) {
-        Some(FaultKind::Throttle) => {
+        Some(FaultKind::Throttle | FaultKind::ThrottleAsAws) => {
             Some(AwsError::caller("ThrottlingException", "Rate exceeded."))
         }
         Some(FaultKind::ErrorBefore) => Some(internal_failure()),
@@ -478,7 +564,7 @@ fn done(
     };
     if let (Some(error), Some(harm)) = (kept_away, harm) {
         simulation.write_down(&call, Some(&error));
-        return (refuse(&error), Some(harm));
+        return Done::Answered(refuse(&error), Some(harm));
     }
 
     // While reads may be stale, each answer is kept so that it can be given again.
@@ -499,10 +585,25 @@ fn done(
     ) = (&question, harm)
         && let Some(output) = simulation.faults.recall(question, now_ms, stale_ms)
     {
-        return (wire::answer(&request, &output, &request_id), harm);
+        return Done::Answered(wire::answer(&request, &output, &request_id), harm);
     }
 
-    let outcome = simulation.call(&call);
+    let mut outcome = simulation.call(&call);
+    if service == "sqs" {
+        outcome = outcome.map(|output| queues::with_host(output, headers));
+    }
+    let found_nothing = matches!(&outcome, Ok(output) if output.get("Messages").is_null());
+    if (service, operation) == ("sqs", "ReceiveMessage") && found_nothing && harm.is_none() {
+        let wait_s = simulation.world.wait_s(&caller, input);
+        if wait_s > 0 {
+            return Done::Waits(Box::new(Waiting {
+                patience: Duration::from_secs(wait_s.unsigned_abs()),
+                request,
+                caller,
+                request_id,
+            }));
+        }
+    }
     if let (Some(question), Ok(output)) = (question, &outcome) {
         simulation.faults.remember(question, now_ms, output);
     }
@@ -514,7 +615,7 @@ fn done(
             refuse(&error)
         }
     };
-    (response, harm)
+    Done::Answered(response, harm)
 }
 
 fn internal_failure() -> AwsError {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::door::clock::{SimulatedClock, rfc3339};
-use crate::door::faults::{FaultKind, Faults};
+use crate::door::faults::{ActiveFault, Fault, FaultKind, Faults};
 use crate::door::json::{self, TimeForm};
 use crate::door::wire::Credential;
 use crate::error::AwsError;
@@ -28,7 +28,7 @@ pub const REGION: &str = "eu-central-1";
 pub struct JournalEntry {
     /// When, in simulated time, RFC 3339.
     pub at: String,
-    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `s3` or `sts`.
+    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `events`, `monitoring`, `s3` or `sqs`.
     pub service: String,
     /// As AWS names it.
     pub operation: String,
@@ -53,7 +53,7 @@ pub struct JournalEntry {
 pub struct Call<'a> {
     /// Who calls.
     pub caller: &'a Caller,
-    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `s3` or `sts`.
+    /// `codedeploy`, `ecs`, `elasticloadbalancing`, `events`, `monitoring`, `s3`, `sqs` or `sts`.
     pub service: &'a str,
     /// As AWS names it.
     pub operation: &'a str,
@@ -76,7 +76,8 @@ pub struct Simulation {
     journal: Vec<JournalEntry>,
     story: Option<Story>,
     effects: UnboundedSender<Effect>,
-    assumed: BTreeMap<String, (String, String)>,
+    /// By access key: account, principal, and the digits that its secret is made of.
+    assumed: BTreeMap<String, (String, String, String)>,
     seed: u64,
     requests: u64,
 }
@@ -148,9 +149,47 @@ impl Simulation {
     /// Gives what the account wants done outside to whoever does it.
     pub fn hand_over_effects(&mut self) {
         for effect in self.world.take_effects() {
+            let silent = match &effect {
+                Effect::InvokeHook { function, .. } => self.faults.silences(function),
+            };
+            if silent {
+                continue;
+            }
             // Nobody listens any more only while the simulation shuts down.
             let _ = self.effects.send(effect);
         }
+    }
+
+    /// Puts a fault in force, or says what is wrong with it.
+    pub fn add_fault(&mut self, fault: Fault) -> Result<ActiveFault, String> {
+        let active = self.faults.add(fault)?;
+        self.world.event_faults.extend(Faults::for_events(&active));
+        Ok(active)
+    }
+
+    /// The faults in force. What happened to events is counted by the account.
+    pub fn list_faults(&self) -> Vec<ActiveFault> {
+        let mut active = self.faults.list().to_vec();
+        for one in &mut active {
+            let of_events = self.world.event_faults.iter();
+            if let Some(counted) = of_events.into_iter().find(|fault| fault.id == one.id) {
+                (one.matched, one.fired) = (counted.matched, counted.fired);
+            }
+        }
+        active
+    }
+
+    /// Takes one fault out of force, or all; says how many.
+    pub fn remove_faults(&mut self, id: Option<u64>) -> usize {
+        let events = &mut self.world.event_faults;
+        events.retain(|fault| id.is_some_and(|id| fault.id != id));
+        self.faults.remove(id)
+    }
+
+    /// The secret of an access key that AssumeRole handed out.
+    pub fn session_secret(&self, access_key: &str) -> Option<String> {
+        let digits = self.assumed.get(access_key).map(|assumed| &assumed.2)?;
+        Some(format!("simulated/{digits}"))
     }
 
     /// Who the holder of a credential is.
@@ -158,7 +197,7 @@ impl Simulation {
         let (account, principal) = self
             .assumed
             .get(&credential.access_key)
-            .cloned()
+            .map(|(account, principal, _)| (account.clone(), principal.clone()))
             .unwrap_or_else(|| {
                 let user = credential
                     .access_key
@@ -227,7 +266,7 @@ impl Simulation {
     /// Writes a call into the journal if it changes something. A call that a fault kept from the
     /// account stands there with the fault as its error.
     pub fn write_down(&mut self, call: &Call<'_>, error: Option<&AwsError>) {
-        if is_read_only(call.service, call.operation) {
+        if is_read_only(call.service, call.operation) || is_traffic(call.service, call.operation) {
             return;
         }
         self.journal.push(JournalEntry {
@@ -247,6 +286,7 @@ impl Simulation {
     /// renews them by its own clock, which does not know how fast simulated time runs.
     fn assume_role(&mut self, call: &Call<'_>) -> Result<Value, AwsError> {
         let input = call.input;
+        World::check_members(call.service, call.operation, input)?;
         let role = input.get("RoleArn").as_str().unwrap_or_default();
         let session = input.get("RoleSessionName").as_str().unwrap_or_default();
         let parts: Vec<&str> = role.splitn(6, ':').collect();
@@ -262,17 +302,24 @@ impl Simulation {
             let message = "1 validation error detected: RoleArn or RoleSessionName is malformed";
             return Err(AwsError::caller("ValidationError", message));
         }
+        let given = input.get("DurationSeconds");
+        let seconds = match (given.is_null(), given.as_i64()) {
+            (true, _) => 3600,
+            (false, Some(seconds)) if (900..=43_200).contains(&seconds) => seconds,
+            _ => {
+                let message = "1 validation error detected: Value at 'durationSeconds' failed to satisfy \
+                               constraint: Member must have value between 900 and 43200";
+                return Err(AwsError::caller("ValidationError", message));
+            }
+        };
         let name = resource.rsplit('/').next().unwrap_or(resource);
         let principal = format!("arn:aws:sts::{account}:assumed-role/{name}/{session}");
         let digits = call.request_id.replace('-', "").to_uppercase();
         let access_key = format!("ASIA{}", &digits[..16]);
-        self.assumed
-            .insert(access_key.clone(), (account.to_string(), principal.clone()));
-        let seconds = input
-            .get("DurationSeconds")
-            .as_i64()
-            .unwrap_or(3600)
-            .clamp(900, 43_200);
+        self.assumed.insert(
+            access_key.clone(),
+            (account.to_string(), principal.clone(), digits.clone()),
+        );
         let credentials = Value::map()
             .with("AccessKeyId", access_key)
             .with("SecretAccessKey", format!("simulated/{digits}"))
@@ -304,10 +351,15 @@ impl Simulation {
     }
 }
 
+/// Whether the journal leaves a call out: messages are traffic, not changes of the account.
+fn is_traffic(service: &str, operation: &str) -> bool {
+    service == "sqs" && operation.contains("Message")
+}
+
 /// Whether an operation only reads, as AWS's names tell. STS changes nothing in an account.
 pub fn is_read_only(service: &str, operation: &str) -> bool {
-    const READING: [&str; 7] = [
-        "BatchGet", "Describe", "Discover", "Get", "Head", "List", "Search",
+    const READING: [&str; 8] = [
+        "BatchGet", "Describe", "Discover", "Get", "Head", "List", "Search", "Test",
     ];
     service == "sts" || READING.iter().any(|verb| operation.starts_with(verb))
 }

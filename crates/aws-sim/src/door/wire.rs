@@ -6,7 +6,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
 
-use crate::door::{cbor, json, query};
+use crate::door::{cbor, json, query, queues};
 use crate::error::AwsError;
 use crate::value::Value;
 
@@ -39,7 +39,7 @@ pub struct Service {
 }
 
 /// The services of the simulated account.
-pub static SERVICES: [Service; 5] = [
+pub static SERVICES: [Service; 7] = [
     Service {
         name: "codedeploy",
         target: "CodeDeploy_20141006",
@@ -60,6 +60,20 @@ pub static SERVICES: [Service; 5] = [
         version: Some("2015-12-01"),
         namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
         shapes: "com.amazonaws.elasticloadbalancingv2",
+    },
+    Service {
+        name: "events",
+        target: "AWSEvents",
+        version: None,
+        namespace: "http://events.amazonaws.com/doc/2015-10-07/",
+        shapes: "com.amazonaws.eventbridge",
+    },
+    Service {
+        name: "sqs",
+        target: "AmazonSQS",
+        version: Some("2012-11-05"),
+        namespace: "http://queue.amazonaws.com/doc/2012-11-05/",
+        shapes: "com.amazonaws.sqs",
     },
     Service {
         name: "monitoring",
@@ -102,6 +116,63 @@ const CLOUDWATCH_ERRORS: [(&str, &str, u16); 10] = [
     ),
     ("DashboardInvalidInputError", "InvalidParameterInput", 400),
     ("ValidationException", "ValidationError", 400),
+];
+
+/// SQS's error shapes whose Query code has a prefix \[K\], and the status where it is not 400.
+const SQS_ERRORS: [(&str, &str, u16); 13] = [
+    (
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        400,
+    ),
+    ("QueueNameExists", "QueueAlreadyExists", 400),
+    (
+        "QueueDeletedRecently",
+        "AWS.SimpleQueueService.QueueDeletedRecently",
+        400,
+    ),
+    (
+        "PurgeQueueInProgress",
+        "AWS.SimpleQueueService.PurgeQueueInProgress",
+        403,
+    ),
+    (
+        "EmptyBatchRequest",
+        "AWS.SimpleQueueService.EmptyBatchRequest",
+        400,
+    ),
+    (
+        "TooManyEntriesInBatchRequest",
+        "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+        400,
+    ),
+    (
+        "BatchEntryIdsNotDistinct",
+        "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+        400,
+    ),
+    (
+        "InvalidBatchEntryId",
+        "AWS.SimpleQueueService.InvalidBatchEntryId",
+        400,
+    ),
+    (
+        "BatchRequestTooLong",
+        "AWS.SimpleQueueService.BatchRequestTooLong",
+        400,
+    ),
+    (
+        "MessageNotInflight",
+        "AWS.SimpleQueueService.MessageNotInflight",
+        400,
+    ),
+    (
+        "UnsupportedOperation",
+        "AWS.SimpleQueueService.UnsupportedOperation",
+        400,
+    ),
+    ("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404),
+    ("OverLimit", "OverLimit", 403),
 ];
 
 /// One request, understood.
@@ -237,11 +308,19 @@ fn query_request(form: &[u8], headers: &HeaderMap, uri: &Uri) -> Result<Request,
     };
     // Presigned requests carry their signature among the parameters.
     parameters.retain(|name, _| !name.starts_with("X-Amz-"));
+    let mut input = Value::Map(parameters);
+    if service.name == "sqs" {
+        input = queues::from_query(operation, input);
+        // Old clients post to the address of the queue.
+        if input.get("QueueUrl").is_null() && uri.path().len() > 1 {
+            input = input.with("QueueUrl", uri.path());
+        }
+    }
     Ok(Request {
         protocol: Protocol::Query,
         service,
         operation: operation.to_string(),
-        input: Value::Map(parameters),
+        input,
     })
 }
 
@@ -294,6 +373,12 @@ pub fn answer(request: &Request, output: &Value, request_id: &str) -> Response<V
     let body = match request.protocol {
         Protocol::Json10 | Protocol::Json11 => json::encode(output),
         Protocol::Cbor => cbor::encode(output),
+        Protocol::Query if request.service.name == "sqs" => queues::to_query(
+            request.service.namespace,
+            &request.operation,
+            output,
+            request_id,
+        ),
         Protocol::Query => query::encode(
             request.service.namespace,
             &request.operation,
@@ -333,8 +418,9 @@ pub fn refuse(
         }
     };
     let mut response = respond(protocol, status, body, request_id);
-    // CloudWatch moved from Query to JSON and CBOR: its clients still find exceptions by the Query code.
-    let query_compatible = service.is_some_and(|service| service.name == "monitoring");
+    // CloudWatch and SQS moved from Query to JSON and CBOR: their clients still find exceptions by the Query code.
+    let query_compatible =
+        service.is_some_and(|service| ["monitoring", "sqs"].contains(&service.name));
     if query_compatible && protocol != Protocol::Query {
         let fault = if sender { "Sender" } else { "Receiver" };
         insert(
@@ -357,7 +443,19 @@ fn names(protocol: Protocol, service: Option<&Service>, error: &AwsError) -> (St
     {
         return ((*shape).to_string(), (*code).to_string(), *status);
     }
+    if service.is_some_and(|service| service.name == "sqs")
+        && let Some((shape, code, status)) = SQS_ERRORS.iter().find(|(shape, _, _)| *shape == given)
+    {
+        let status = if protocol == Protocol::Query {
+            *status
+        } else {
+            400
+        };
+        return ((*shape).to_string(), (*code).to_string(), status);
+    }
     let (code, status) = match given {
+        "UnrecognizedClientException" => ("InvalidClientTokenId", 403),
+        "InvalidSignatureException" => ("SignatureDoesNotMatch", 403),
         "ThrottlingException" => ("Throttling", error.status),
         "UnknownOperationException" => ("InvalidAction", error.status),
         "SerializationException" => ("MalformedQueryString", error.status),

@@ -20,11 +20,14 @@ pub mod cloudwatch;
 mod codedeploy;
 mod ecs;
 mod elb;
+mod events;
 mod ids;
+mod members;
 mod read;
 mod region;
 mod report;
 pub mod s3;
+mod sqs;
 mod sts;
 mod traffic;
 
@@ -36,6 +39,7 @@ use std::collections::BTreeMap;
 use crate::error::AwsError;
 use crate::value::Value;
 use codedeploy::HookBehaviour;
+pub use events::faults::{EventFault, EventHarm};
 use region::Region;
 
 /// Who calls, as read from the request's SigV4 credential scope.
@@ -76,6 +80,8 @@ pub struct World {
     behaviours: BTreeMap<String, HookBehaviour>,
     page_limit: usize,
     effects: Vec<Effect>,
+    /// What goes wrong with events on purpose, oldest first.
+    pub event_faults: Vec<EventFault>,
 }
 
 impl World {
@@ -88,6 +94,7 @@ impl World {
             behaviours: codedeploy::built_in_behaviours(),
             page_limit: usize::MAX,
             effects: Vec::new(),
+            event_faults: Vec::new(),
         }
     }
 
@@ -109,6 +116,7 @@ impl World {
             for region in self.regions.values_mut() {
                 region.step(self.now_ms);
                 self.effects.append(&mut region.effects);
+                events::faults::dispatch(&mut self.event_faults, &mut region.events);
             }
         }
     }
@@ -127,8 +135,9 @@ impl World {
         region
     }
 
-    /// One API operation. `service` is one of `codedeploy`, `ecs`, `elasticloadbalancing`, `monitoring`, `sts`;
-    /// `operation` as AWS names it, for example `CreateDeployment`. An unknown operation is `UnknownOperationException`.
+    /// One API operation. `service` is one of `codedeploy`, `ecs`, `elasticloadbalancing`, `events`, `monitoring`,
+    /// `sqs`, `sts`; `operation` as AWS names it, for example `CreateDeployment`. An unknown operation is
+    /// `UnknownOperationException`.
     pub fn call(
         &mut self,
         caller: &Caller,
@@ -136,11 +145,26 @@ impl World {
         operation: &str,
         input: &Value,
     ) -> Result<Value, AwsError> {
-        let region = self.region(caller);
-        let answer = region.call(caller, service, operation, input);
-        let mut effects = std::mem::take(&mut region.effects);
-        self.effects.append(&mut effects);
+        members::check(service, operation, input)?;
+        let answer = self.region(caller).call(caller, service, operation, input);
+        let key = (caller.account.clone(), caller.region.clone());
+        if let Some(region) = self.regions.get_mut(&key) {
+            self.effects.append(&mut region.effects);
+            events::faults::dispatch(&mut self.event_faults, &mut region.events);
+        }
         answer
+    }
+
+    /// Refuses a parameter that an operation does not have here, for operations that the door does itself.
+    pub fn check_members(service: &str, operation: &str, input: &Value) -> Result<(), AwsError> {
+        members::check(service, operation, input)
+    }
+
+    /// How many seconds a ReceiveMessage of SQS may wait for a message: 0 to 20.
+    pub fn wait_s(&self, caller: &Caller, input: &Value) -> i64 {
+        let key = (caller.account.clone(), caller.region.clone());
+        let region = self.regions.get(&key);
+        region.map_or(0, |region| region.sqs.wait_s(input))
     }
 
     /// One operation of S3. The name of a bucket is taken for everybody, and a bucket answers its own

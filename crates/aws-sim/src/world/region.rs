@@ -13,10 +13,15 @@ use super::cloudwatch::CloudWatch;
 use super::codedeploy::{CodeDeploy, HookBehaviour};
 use super::ecs::Ecs;
 use super::elb::Elb;
+use super::events::Events;
 use super::s3::S3;
+use super::sqs::Sqs;
 use super::{Caller, Effect, sts};
 use crate::error::AwsError;
 use crate::value::Value;
+
+/// While EventBridge is listened to, changes of alarms are told at most this much late.
+const ALARMS_TOLD_MS: i64 = 5_000;
 
 /// Everything of one account in one region.
 pub(crate) struct Region {
@@ -29,6 +34,8 @@ pub(crate) struct Region {
     pub(crate) codedeploy: CodeDeploy,
     pub(crate) cloudwatch: CloudWatch,
     pub(crate) s3: S3,
+    pub(crate) events: Events,
+    pub(crate) sqs: Sqs,
     /// Revisions whose tasks answer this share of their requests with a 5xx, whatever they were made for.
     pub(crate) disturbed: BTreeMap<String, f64>,
     pub(crate) effects: Vec<Effect>,
@@ -53,6 +60,8 @@ impl Region {
             codedeploy: CodeDeploy::new(now),
             cloudwatch: CloudWatch::new(account, region, hash),
             s3: S3::default(),
+            events: Events::new(hash),
+            sqs: Sqs::new(account, region, hash),
             disturbed: BTreeMap::new(),
             effects: Vec::new(),
             behaviours: BTreeMap::new(),
@@ -69,12 +78,23 @@ impl Region {
     }
 
     /// The next moment at which something happens by itself, `None` while nothing moves. Alarms have
-    /// moments of their own, but nothing follows from them unless a deployment looks, which is due then.
+    /// moments of their own, but nothing follows from them unless a deployment looks, which is due then,
+    /// or unless EventBridge is listened to.
     pub(crate) fn next_due_ms(&self) -> Option<i64> {
+        let alarms = self
+            .cloudwatch
+            .next_evaluation_ms()
+            .filter(|_| self.events.is_listened_to())
+            .map(|at| (at.div_euclid(ALARMS_TOLD_MS) + 1) * ALARMS_TOLD_MS);
+        [self.next_change_ms(), alarms].into_iter().flatten().min()
+    }
+
+    fn next_change_ms(&self) -> Option<i64> {
         [
             self.ecs.next_due_ms(),
             self.elb.next_due_ms(),
             self.codedeploy.next_due_ms(),
+            self.events.next_due_ms(),
         ]
         .into_iter()
         .flatten()
@@ -83,9 +103,10 @@ impl Region {
 
     /// Time becomes `now`, which is never later than [`Region::next_due_ms`] was.
     pub(crate) fn step(&mut self, now: i64) {
-        let due = self.next_due_ms().is_some_and(|at| at <= now);
+        let due = self.next_change_ms().is_some_and(|at| at <= now);
         self.now = now;
         self.cloudwatch.evaluate(now);
+        self.tell_alarms();
         if due {
             self.settle();
         }
@@ -100,10 +121,12 @@ impl Region {
             moved |= self.step_targets();
             moved |= self.step_services();
             moved |= self.step_deployments();
+            moved |= self.step_events();
             if !moved {
                 break;
             }
         }
+        self.tell_ecs();
         self.plan_traffic();
     }
 
@@ -133,14 +156,23 @@ impl Region {
             "elasticloadbalancing" => self.call_elb(operation, input),
             "codedeploy" => self.call_codedeploy(operation, input),
             "monitoring" => self.cloudwatch.call(caller, operation, input, self.now),
+            "events" => self.call_events(caller, operation, input),
+            "sqs" => self
+                .sqs
+                .call(caller, operation, input, self.now, self.page_limit),
             "sts" => sts::call(caller, operation),
             _ => Err(AwsError::caller(
                 "UnknownOperationException",
                 format!("The service {service} is not simulated"),
             )),
         };
+        self.tell_alarms();
         let reads = ["Describe", "List", "Get", "BatchGet"];
-        if answer.is_ok() && !reads.iter().any(|prefix| operation.starts_with(prefix)) {
+        // Nothing in the account follows from what happens in a queue.
+        if answer.is_ok()
+            && service != "sqs"
+            && !reads.iter().any(|prefix| operation.starts_with(prefix))
+        {
             self.settle();
         }
         answer

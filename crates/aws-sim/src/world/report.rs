@@ -86,6 +86,8 @@ impl Region {
             "targetGroups": target_groups,
             "deployments": self.report_deployments(),
             "cloudwatch": self.cloudwatch.state(),
+            "rules": self.report_rules(),
+            "queues": self.sqs.report(self.now),
         }
     }
 }

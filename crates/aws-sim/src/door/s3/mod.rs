@@ -32,14 +32,15 @@ pub fn is_meant(credential: &Credential) -> bool {
     credential.service == SERVICE
 }
 
-/// Answers one request, with the harm that a fault wants done to it.
+/// Answers one request, with the harm that a fault wants done to it. One whose signature is wrong is refused.
 pub async fn answer(
     shared: &Shared,
     credential: &Credential,
     parts: &Parts,
     body: Bytes,
+    unsigned: Option<AwsError>,
 ) -> Response<Body> {
-    let (response, harm) = done(shared, credential, parts, &body);
+    let (response, harm) = done(shared, credential, parts, &body, unsigned);
     match harm {
         Some(Harm {
             kind: FaultKind::Slow,
@@ -72,6 +73,7 @@ fn done(
     credential: &Credential,
     parts: &Parts,
     body: &[u8],
+    unsigned: Option<AwsError>,
 ) -> (Response<Body>, Option<Harm>) {
     let mut simulation = shared.lock();
     simulation.catch_up(Instant::now());
@@ -87,6 +89,9 @@ fn done(
     };
     let resource = parts.uri.path().to_string();
     let refused = |refusal: &s3::Refusal| refusal_response(refusal, parts, &resource, &request_id);
+    if let Some(error) = unsigned {
+        return (refused(&as_s3_says(error).into()), None);
+    }
     let request = match incoming.understand() {
         Ok(request) => request,
         Err(error) => return (refused(&error.into()), None),
@@ -128,6 +133,31 @@ fn done(
         Err(refusal) => refused(&refusal),
     };
     (response, harm)
+}
+
+/// A wrong signature in S3's words, which are not those of the other services \[D\].
+fn as_s3_says(error: AwsError) -> AwsError {
+    let (status, code, message) = match error.code.as_str() {
+        "UnrecognizedClientException" => (
+            403,
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+        ),
+        "InvalidSignatureException" if error.message.starts_with("Signature ") => (
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        ),
+        "InvalidSignatureException" => (
+            403,
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. Check your key and signing \
+             method.",
+        ),
+        "MissingAuthenticationTokenException" => (403, "AccessDenied", "Access Denied"),
+        _ => (400, "AuthorizationHeaderMalformed", error.message.as_str()),
+    };
+    s3::refuse(status, code, message)
 }
 
 /// The parameters of a call as the journal tells them: without the content.

@@ -568,6 +568,7 @@ impl CloudWatch {
                 "newState": state_json(&new),
             });
             self.write_history(name, kind, "StateUpdate", summary, data.to_string(), now_ms);
+            self.note_transition(name, &old, now_ms);
         }
         changed
     }

@@ -18,6 +18,7 @@ mod rule;
 mod store;
 #[cfg(test)]
 mod tests;
+mod told;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -73,6 +74,19 @@ pub struct CloudWatch {
     history: VecDeque<HistoryItem>,
     history_count: u64,
     prune_at_ms: i64,
+    /// Changes of alarms' states that nobody has taken yet.
+    transitions: Vec<Transition>,
+}
+
+/// The change of an alarm's state, as EventBridge is told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Transition {
+    /// Of the alarm.
+    pub(crate) arn: String,
+    /// When, in milliseconds since 1970 UTC.
+    pub(crate) at_ms: i64,
+    /// The detail of `CloudWatch Alarm State Change`.
+    pub(crate) detail: serde_json::Value,
 }
 
 impl CloudWatch {
@@ -88,6 +102,7 @@ impl CloudWatch {
             history: VecDeque::new(),
             history_count: 0,
             prune_at_ms: i64::MIN,
+            transitions: Vec::new(),
         }
     }
 
@@ -120,6 +135,16 @@ impl CloudWatch {
     /// The state of the alarm `name`, metric or composite; `None` if there is no such alarm.
     pub fn alarm_state(&self, name: &str) -> Option<AlarmState> {
         self.alarms.get(name).map(|alarm| alarm.common.state.value)
+    }
+
+    /// The changes of alarms' states since this was last asked.
+    pub(crate) fn take_transitions(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.transitions)
+    }
+
+    /// When an alarm is evaluated next.
+    pub(crate) fn next_evaluation_ms(&self) -> Option<i64> {
+        self.due.first().map(|(due_ms, _)| *due_ms)
     }
 
     /// Hides the minutes of every metric named `metric` that begin from `from_ms` (inclusive) to

@@ -138,6 +138,10 @@ impl Region {
                 }
             }
         }
+        let before = self.codedeploy.deployments.get(index);
+        if let Some(before) = before.map(|deployment| deployment.status) {
+            self.tell_deployment(before, &deployment);
+        }
         if let Some(slot) = self.codedeploy.deployments.get_mut(index) {
             *slot = deployment;
         }

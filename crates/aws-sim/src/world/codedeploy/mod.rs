@@ -419,6 +419,11 @@ impl CodeDeploy {
             .collect()
     }
 
+    /// The id of a deployment group, as events carry it.
+    pub(crate) fn group_id(&self, application: &str, group: &str) -> Option<&str> {
+        Some(self.group(application, group)?.id.as_str())
+    }
+
     fn group(&self, application: &str, group: &str) -> Option<&Group> {
         self.applications.get(application)?.groups.get(group)
     }

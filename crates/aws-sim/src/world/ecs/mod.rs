@@ -15,6 +15,7 @@ mod services;
 mod task_definitions;
 mod task_sets;
 mod tasks;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -8,7 +8,7 @@ use crate::world::read::{put, text, texts};
 use crate::world::region::Region;
 
 impl Region {
-    fn task_set_arn(&self, service: &Service, unit: &Unit) -> String {
+    pub(super) fn task_set_arn(&self, service: &Service, unit: &Unit) -> String {
         self.arn(
             "ecs",
             &format!("task-set/{}/{}/{}", service.cluster, service.name, unit.id),

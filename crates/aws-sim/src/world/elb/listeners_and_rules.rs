@@ -12,6 +12,10 @@ use crate::world::ids;
 use crate::world::read::{default, number_within, put, tags, text, texts};
 use crate::world::region::Region;
 
+/// Quotas of one load balancer \[D23\]; default rules do not count.
+const MOST_LISTENERS: usize = 50;
+const MOST_RULES: usize = 100;
+
 /// The target groups and weights that these actions forward to.
 pub(crate) fn forwards(actions: &[Value]) -> Vec<(&str, i64)> {
     actions
@@ -323,6 +327,13 @@ impl Region {
             return Err(invalid("A listener protocol must be specified"));
         }
         self.check_port_free(balancer, port, None)?;
+        let own = self.elb.listeners.values();
+        if own.filter(|one| one.load_balancer == balancer).count() >= MOST_LISTENERS {
+            let message = format!(
+                "The maximum number of listeners for load balancer '{balancer}' has been reached"
+            );
+            return Err(AwsError::caller("TooManyListeners", message));
+        }
         let actions = self.elb.actions(balancer, input.get("DefaultActions"))?;
         let base = balancer.replace(":loadbalancer/", ":listener/");
         let arn = format!("{base}/{}", ids::hex(&mut self.rng, 16));
@@ -430,6 +441,17 @@ impl Region {
         self.check_priority_free(listener_arn, priority)?;
         if input.get("Conditions").as_list().is_empty() {
             return Err(invalid("A condition must be specified"));
+        }
+        let listeners = &self.elb.listeners;
+        let of = |rule: &&Rule| {
+            let owner = listeners.get(&rule.listener);
+            owner.is_some_and(|listener| listener.load_balancer == balancer)
+        };
+        if self.elb.rules.values().filter(of).count() >= MOST_RULES {
+            let message = format!(
+                "The maximum number of rules on load balancer '{balancer}' has been reached"
+            );
+            return Err(AwsError::caller("TooManyRules", message));
         }
         let actions = self.elb.actions(&balancer, input.get("Actions"))?;
         let base = listener_arn.replace(":listener/", ":listener-rule/");

@@ -107,7 +107,7 @@ impl Region {
                 self.elb.load_balancer(arn)?;
                 let balancer = self.elb.load_balancers.get_mut(arn);
                 let attributes = balancer.map(|balancer| &mut balancer.attributes);
-                Ok(modify_attributes(attributes, input))
+                modify_attributes(attributes, input)
             }
             "CreateTargetGroup" => self.create_target_group(input),
             "DescribeTargetGroups" => self.describe_target_groups(input),
@@ -230,10 +230,19 @@ fn attributes_value(attributes: &BTreeMap<String, String>) -> Value {
     structure! { "Attributes": tags_value(attributes, "Key", "Value") }
 }
 
-fn modify_attributes(attributes: Option<&mut BTreeMap<String, String>>, input: &Value) -> Value {
+/// Changes attributes. Every kind of thing has its attributes from the start, so what it does not have is none.
+fn modify_attributes(
+    attributes: Option<&mut BTreeMap<String, String>>,
+    input: &Value,
+) -> Result<Value, AwsError> {
     let given = tags(input.get("Attributes"));
     if let Some(attributes) = attributes {
+        if let Some(other) = given.keys().find(|key| !attributes.contains_key(*key)) {
+            return Err(invalid(format!(
+                "Attribute key '{other}' is not recognized"
+            )));
+        }
         attributes.extend(given.clone());
     }
-    structure! { "Attributes": tags_value(&given, "Key", "Value") }
+    Ok(structure! { "Attributes": tags_value(&given, "Key", "Value") })
 }

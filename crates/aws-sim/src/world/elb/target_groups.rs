@@ -139,6 +139,29 @@ impl Region {
             ("stickiness.enabled", "false"),
             ("stickiness.type", "lb_cookie"),
             ("stickiness.lb_cookie.duration_seconds", "86400"),
+            ("stickiness.app_cookie.cookie_name", ""),
+            ("stickiness.app_cookie.duration_seconds", "86400"),
+            ("load_balancing.algorithm.anomaly_mitigation", "off"),
+            (
+                "load_balancing.cross_zone.enabled",
+                "use_load_balancer_configuration",
+            ),
+            (
+                "target_group_health.dns_failover.minimum_healthy_targets.count",
+                "1",
+            ),
+            (
+                "target_group_health.dns_failover.minimum_healthy_targets.percentage",
+                "off",
+            ),
+            (
+                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
+                "1",
+            ),
+            (
+                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
+                "off",
+            ),
         ];
         let group = TargetGroup {
             name: name.to_string(),
@@ -232,10 +255,7 @@ impl Region {
             }
         }
         let group = self.elb.target_groups.get_mut(arn);
-        Ok(modify_attributes(
-            group.map(|group| &mut group.attributes),
-            input,
-        ))
+        modify_attributes(group.map(|group| &mut group.attributes), input)
     }
 }
 

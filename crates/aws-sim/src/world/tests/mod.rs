@@ -4,7 +4,10 @@ mod deployments;
 mod invariants;
 mod limits;
 mod operations;
+mod queues;
 mod revisions;
+mod targets;
+mod told;
 mod traces;
 
 use serde_json::{Value as Json, json};

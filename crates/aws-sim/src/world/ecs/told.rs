@@ -1,0 +1,108 @@
+//! What ECS tells EventBridge: tasks, steady services, rolling deployments.
+//!
+//! \[D\] `ecs_task_events`, `ecs_service_events`, `ecs_service_deployment_events`. Changes are found by comparing
+//! with what was told last, once everything at a moment has settled: a state that a task only passes
+//! through within one moment is not told (our choice).
+
+use serde_json::{Value as Json, json};
+
+use super::{Controller, ServiceStatus};
+use crate::world::events::{ToldTasks, as_json, milliseconds};
+use crate::world::region::Region;
+
+impl Region {
+    /// Tells what has changed in ECS since the last time. What exists when somebody begins to listen is
+    /// not told.
+    pub(crate) fn tell_ecs(&mut self) {
+        if !self.events.is_listened_to() {
+            self.events.told = None;
+            return;
+        }
+        let before = self.events.told.take();
+        let (now, told) = self.ecs_changes(before.as_ref());
+        self.events.told = Some(told);
+        if before.is_some() {
+            for (detail_type, resource, detail) in now {
+                self.emit("aws.ecs", detail_type, vec![resource], detail);
+            }
+        }
+    }
+
+    fn ecs_changes(
+        &self,
+        before: Option<&ToldTasks>,
+    ) -> (Vec<(&'static str, String, Json)>, ToldTasks) {
+        let mut told = ToldTasks::default();
+        let mut changes = Vec::new();
+        for service in self.ecs.services.values() {
+            let cluster = self.arn("ecs", &format!("cluster/{}", service.cluster));
+            for task in &service.tasks {
+                let state = task.state.name();
+                let last = before.and_then(|told| told.tasks.get(&task.arn)).copied();
+                let version = last.map_or(1, |(told, version)| version + i64::from(told != state));
+                told.tasks.insert(task.arn.clone(), (state, version));
+                if last.is_none_or(|(told, _)| told != state) {
+                    let mut detail = as_json(&self.task_value(service, task));
+                    if let Some(members) = detail.as_object_mut() {
+                        members.insert("version".into(), version.into());
+                        members.insert("updatedAt".into(), milliseconds(self.now).into());
+                    }
+                    changes.push(("ECS Task State Change", task.arn.clone(), detail));
+                }
+            }
+            if service.status != ServiceStatus::Active {
+                continue;
+            }
+            let created_at = milliseconds(self.now);
+            let was_steady = before
+                .and_then(|told| told.steady.get(&service.arn))
+                .copied();
+            told.steady.insert(service.arn.clone(), service.steady);
+            if service.steady && was_steady == Some(false) {
+                let detail = json!({
+                    "eventType": "INFO",
+                    "eventName": "SERVICE_STEADY_STATE",
+                    "clusterArn": cluster,
+                    "createdAt": created_at,
+                });
+                changes.push(("ECS Service Action", service.arn.clone(), detail));
+            }
+            for unit in &service.units {
+                if service.controller != Controller::Ecs {
+                    let was_steady = before.and_then(|told| told.steady.get(&unit.id)).copied();
+                    told.steady.insert(unit.id.clone(), unit.steady);
+                    if unit.steady && was_steady == Some(false) {
+                        let set = self.task_set_arn(service, unit);
+                        let detail = json!({
+                            "eventType": "INFO",
+                            "eventName": "TASKSET_STEADY_STATE",
+                            "clusterArn": cluster,
+                            "taskSetArns": [set],
+                            "createdAt": created_at,
+                        });
+                        changes.push(("ECS Service Action", service.arn.clone(), detail));
+                    }
+                }
+                let Some((state, reason)) = &unit.rollout else {
+                    continue;
+                };
+                // A rolling-back deployment says so in its reason: both belong to what was told.
+                let last = before.and_then(|told| told.rollouts.get(&unit.id));
+                let now = (*state).to_string();
+                let changed = last != Some(&now);
+                told.rollouts.insert(unit.id.clone(), now);
+                if changed {
+                    let detail = json!({
+                        "eventType": if *state == "FAILED" { "ERROR" } else { "INFO" },
+                        "eventName": format!("SERVICE_DEPLOYMENT_{state}"),
+                        "deploymentId": unit.id,
+                        "updatedAt": milliseconds(self.now),
+                        "reason": reason,
+                    });
+                    changes.push(("ECS Deployment State Change", service.arn.clone(), detail));
+                }
+            }
+        }
+        (changes, told)
+    }
+}
