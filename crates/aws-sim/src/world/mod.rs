@@ -15,6 +15,7 @@ macro_rules! structure {
         $crate::value::Value::map()$(.with($key, $value))*
     };
 }
+pub(crate) use structure;
 
 pub mod cloudwatch;
 mod codedeploy;
@@ -25,6 +26,7 @@ mod read;
 mod region;
 mod report;
 pub mod s3;
+pub mod sabotage;
 mod sts;
 mod traffic;
 
@@ -37,6 +39,7 @@ use crate::error::AwsError;
 use crate::value::Value;
 use codedeploy::HookBehaviour;
 use region::Region;
+use sabotage::Sabotage;
 
 /// Who calls, as read from the request's SigV4 credential scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +79,7 @@ pub struct World {
     behaviours: BTreeMap<String, HookBehaviour>,
     page_limit: usize,
     effects: Vec<Effect>,
+    sabotage: Option<Sabotage>,
 }
 
 impl World {
@@ -88,7 +92,13 @@ impl World {
             behaviours: codedeploy::built_in_behaviours(),
             page_limit: usize::MAX,
             effects: Vec::new(),
+            sabotage: None,
         }
+    }
+
+    /// Makes the world wrong in one way from now on, for a test of the tests.
+    pub fn sabotage(&mut self, sabotage: Sabotage) {
+        self.sabotage = Some(sabotage);
     }
 
     /// The simulated time, in milliseconds since 1970 UTC.
@@ -124,6 +134,7 @@ impl World {
         if region.behaviours != self.behaviours {
             region.behaviours = self.behaviours.clone();
         }
+        region.elb.sabotage = self.sabotage;
         region
     }
 
@@ -140,7 +151,10 @@ impl World {
         let answer = region.call(caller, service, operation, input);
         let mut effects = std::mem::take(&mut region.effects);
         self.effects.append(&mut effects);
-        answer
+        match self.sabotage {
+            Some(sabotage) => sabotage.spoil(service, operation, input, answer),
+            None => answer,
+        }
     }
 
     /// One operation of S3. The name of a bucket is taken for everybody, and a bucket answers its own
@@ -296,6 +310,17 @@ impl World {
         self.regions
             .values_mut()
             .any(|region| region.codedeploy.forget(deployment_id))
+    }
+
+    /// Every account and region that was used so far, in order.
+    pub fn places(&self) -> Vec<(String, String)> {
+        self.regions.keys().cloned().collect()
+    }
+
+    /// One account in one region, as [`World::state`] tells it; `None` if nobody has used it.
+    pub fn report(&self, account: &str, region: &str) -> Option<Value> {
+        let key = (account.to_string(), region.to_string());
+        self.regions.get(&key).map(Region::report)
     }
 
     /// The whole account as one value for `/_sim/state`.

@@ -31,6 +31,7 @@ use crate::world::cloudwatch::AlarmState;
 use crate::world::ecs::ServiceStatus;
 use crate::world::read::{text, texts};
 use crate::world::region::Region;
+use crate::world::sabotage::Sabotage;
 use crate::world::{Effect, ids};
 
 pub(super) const CREATED_MS: i64 = 3_000;
@@ -223,8 +224,10 @@ impl Region {
                     deployment.blue.target_group.as_str(),
                 ];
                 let weights = [(pair[0], 100), (pair[1], 0)];
-                self.elb
-                    .rewrite(&deployment.production_listener, pair, &weights);
+                if self.elb.sabotage != Some(Sabotage::WeightsLeftAfterStop) {
+                    self.elb
+                        .rewrite(&deployment.production_listener, pair, &weights);
+                }
                 if let Some(listener) = &deployment.test_listener {
                     self.elb.point(listener, pair[0]);
                 }

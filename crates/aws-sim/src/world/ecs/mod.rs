@@ -12,6 +12,7 @@ mod clusters;
 mod operations;
 mod scheduler;
 mod services;
+mod stop_task;
 mod task_definitions;
 mod task_sets;
 mod tasks;
@@ -133,7 +134,7 @@ pub(crate) enum Controller {
 }
 
 impl Controller {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Controller::Ecs => "ECS",
             Controller::CodeDeploy => "CODE_DEPLOY",

@@ -77,7 +77,7 @@ impl Region {
         Ok(structure! { "tasks": tasks, "failures": failures })
     }
 
-    fn task_value(&self, service: &Service, task: &Task) -> Value {
+    pub(super) fn task_value(&self, service: &Service, task: &Task) -> Value {
         let definition = self.ecs.task_definition(&task.task_definition);
         let containers = definition.map_or(&[][..], |definition| definition.containers());
         let id = task.arn.rsplit('/').next().unwrap_or_default();

@@ -11,6 +11,7 @@ use crate::value::Value;
 use crate::world::ids;
 use crate::world::read::{default, number_within, put, tags, text, texts};
 use crate::world::region::Region;
+use crate::world::sabotage::Sabotage;
 
 /// The target groups and weights that these actions forward to.
 pub(crate) fn forwards(actions: &[Value]) -> Vec<(&str, i64)> {
@@ -110,12 +111,22 @@ impl Elb {
                     continue;
                 }
                 found = true;
+                if self.sabotage == Some(Sabotage::WeightsNeverMove) {
+                    continue;
+                }
                 let stickiness = action
                     .get("ForwardConfig")
                     .get("TargetGroupStickinessConfig")
                     .clone();
                 let order = action.get("Order").clone();
                 *action = forward_action(weights, stickiness).with("Order", order);
+            }
+        }
+        if self.sabotage == Some(Sabotage::TargetsForgotten) {
+            for (arn, _) in weights.iter().filter(|(_, weight)| *weight > 0) {
+                if let Some(group) = self.target_groups.get_mut(*arn) {
+                    group.targets.clear();
+                }
             }
         }
         found
