@@ -5,6 +5,7 @@ not: every name it makes carries a suffix of its own run. Time is simulated; it 
 /_sim/clock and never slept through: every wait polls and has a bound.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -83,6 +84,16 @@ def sim(path, body=None, method=None):
             return refusal.code, json.load(refusal)
 
 
+def has_s3():
+    """Whether a path is a bucket's: an account without S3 does not know what to do with one."""
+    try:
+        urllib.request.urlopen(f"{ENDPOINT}/nothing", timeout=20).close()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return "xml" in (refusal.headers.get("Content-Type") or "")
+    return True
+
+
 def wait_for(what, look, seconds=60):
     """Looks until `look` gives something true, at most so many seconds of wall time."""
     deadline = time.monotonic() + seconds
@@ -123,6 +134,15 @@ class SpedUp(unittest.TestCase):
         _, clock = sim("clock")
         cls.speed_before = clock["speed"]
         sim("clock", {"speed": cls.speed})
+
+    @contextlib.contextmanager
+    def slowly(self):
+        """Real time for what must not be overtaken by the account, however slow this machine is."""
+        sim("clock", {"speed": 1})
+        try:
+            yield
+        finally:
+            sim("clock", {"speed": self.speed})
 
     @classmethod
     def tearDownClass(cls):

@@ -5,15 +5,13 @@ a region of its own, and is itself held against the models: a refusal of nothing
 """
 
 import unittest
-import urllib.error
-import urllib.request
 
 import botocore.exceptions
 import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 
-from support import ENDPOINT, answers, client, say
+from support import answers, client, has_s3, say
 
 REGION = "ap-northeast-3"
 BARE = Config(parameter_validation=False, retries={"total_max_attempts": 1})
@@ -36,16 +34,6 @@ def bare(service, operation):
     shape = service.meta.service_model.operation_model(operation).input_shape
     members = shape.members if shape is not None else {}
     return {name: "nothing" for name, member in members.items() if member.serialization.get("location") == "uri"}
-
-
-def has_s3():
-    """Whether a path is a bucket's: an account without S3 does not know what to do with one."""
-    try:
-        urllib.request.urlopen(f"{ENDPOINT}/nothing", timeout=20).close()
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return "xml" in (refusal.headers.get("Content-Type") or "")
-    return True
 
 
 def implemented(service):
