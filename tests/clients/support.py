@@ -37,6 +37,7 @@ if "SWITCHBACK_CONFORMANCE_LOG" not in os.environ:
 
 # boto3 reads its settings when it is imported.
 import boto3  # noqa: E402
+import botocore.exceptions  # noqa: E402
 import botocore.model  # noqa: E402
 import conformance  # noqa: E402
 from botocore.config import Config  # noqa: E402
@@ -82,6 +83,20 @@ def sim(path, body=None, method=None):
     except urllib.error.HTTPError as refusal:
         with refusal:
             return refusal.code, json.load(refusal)
+
+
+UNKNOWN = {"UnknownOperationException", "InvalidAction", "NotImplemented", "MethodNotAllowed", "501", "405"}
+
+
+def has(of, method):
+    """Whether the account knows an operation: it is asked for with nothing in it, elsewhere."""
+    bare = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+    probe = client(of.meta.service_model.service_name, region="ap-northeast-3", config=bare)
+    try:
+        getattr(probe, method)()
+    except botocore.exceptions.ClientError as refusal:
+        return refusal.response["Error"]["Code"] not in UNKNOWN
+    return True
 
 
 def has_s3():

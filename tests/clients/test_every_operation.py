@@ -6,12 +6,13 @@ elsewhere in the suite. So an operation without a test fails test_zz_coverage.py
 """
 
 import datetime
+import json
 import unittest
 
 from botocore.exceptions import WaiterError
 
 from estate import ACCOUNT, NETWORK, Estate, tagged
-from support import REGION, RUN, SpedUp, client, say, wait_for
+from support import REGION, RUN, SpedUp, client, has, say, wait_for
 
 class Deployments(SpedUp):
     """CodeDeploy, from the first application to the last rollback."""
@@ -387,6 +388,74 @@ class Watching(unittest.TestCase):
         self.assertEqual(sts.get_caller_identity()["Account"], ACCOUNT)
         role = sts.assume_role(RoleArn="arn:aws:iam::210987654321:role/there", RoleSessionName="ops")
         self.assertEqual(role["AssumedRoleUser"]["Arn"], "arn:aws:sts::210987654321:assumed-role/there/ops")
+
+
+class Messages(unittest.TestCase):
+    """SQS and EventBridge, where the account has them."""
+
+    def test_queues(self):
+        sqs = client("sqs")
+        if not has(sqs, "list_queues"):
+            self.skipTest("the account has no SQS")
+        letters = sqs.create_queue(QueueName=f"letters-{RUN}")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=letters, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
+        queue = sqs.create_queue(QueueName=f"ops-{RUN}", Attributes={"RedrivePolicy": redrive},
+                                 tags={"a": "1"})["QueueUrl"]
+        self.assertEqual(sqs.get_queue_url(QueueName=f"ops-{RUN}")["QueueUrl"], queue)
+        self.assertIn(queue, sqs.list_queues(QueueNamePrefix="ops-")["QueueUrls"])
+        self.assertEqual(sqs.list_dead_letter_source_queues(QueueUrl=letters)["queueUrls"], [queue])
+        sqs.tag_queue(QueueUrl=queue, Tags={"b": "2"})
+        sqs.untag_queue(QueueUrl=queue, TagKeys=["a"])
+        self.assertEqual(sqs.list_queue_tags(QueueUrl=queue)["Tags"], {"b": "2"})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "40"})
+        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        self.assertEqual(attributes["VisibilityTimeout"], "40")
+        sqs.send_message(QueueUrl=queue, MessageBody="one <&>")
+        sent = sqs.send_message_batch(QueueUrl=queue, Entries=[
+            {"Id": "2", "MessageBody": "two"}, {"Id": "3", "MessageBody": "three"}])
+        self.assertEqual(sorted(each["Id"] for each in sent["Successful"]), ["2", "3"])
+        received = {}
+
+        def receive():
+            for each in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+                received[each["Body"]] = each["ReceiptHandle"]
+            return len(received) == 3
+        wait_for("all three are received", receive)
+        sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=received["two"], VisibilityTimeout=60)
+        if has(sqs, "change_message_visibility_batch"):
+            sqs.change_message_visibility_batch(QueueUrl=queue, Entries=[
+                {"Id": "3", "ReceiptHandle": received["three"], "VisibilityTimeout": 60}])
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=received["one <&>"])
+        sqs.delete_message_batch(QueueUrl=queue, Entries=[{"Id": "2", "ReceiptHandle": received["two"]}])
+        with self.assertRaises(sqs.exceptions.QueueDoesNotExist):
+            sqs.get_queue_url(QueueName="none")
+        sqs.purge_queue(QueueUrl=queue)
+        sqs.delete_queue(QueueUrl=queue)
+
+    def test_rules(self):
+        events = client("events")
+        if not has(events, "list_rules"):
+            self.skipTest("the account has no EventBridge")
+        name = f"ops-{RUN}"
+        self.assertEqual(events.describe_event_bus()["Name"], "default")
+        self.assertEqual([each["Name"] for each in events.list_event_buses()["EventBuses"]], ["default"])
+        events.put_rule(Name=name, EventPattern=json.dumps({"source": ["ops"]}), State="ENABLED")
+        self.assertIn(name, [each["Name"] for each in events.list_rules(NamePrefix="ops-")["Rules"]])
+        target = f"arn:aws:sqs:{REGION}:{ACCOUNT}:events-{RUN}"
+        client("sqs").create_queue(QueueName=f"events-{RUN}")
+        self.assertEqual(events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": target}])["FailedEntryCount"], 0)
+        self.assertEqual(events.list_targets_by_rule(Rule=name)["Targets"][0]["Arn"], target)
+        self.assertEqual(events.list_rule_names_by_target(TargetArn=target)["RuleNames"], [name])
+        events.disable_rule(Name=name)
+        self.assertEqual(events.describe_rule(Name=name)["State"], "DISABLED")
+        events.enable_rule(Name=name)
+        put = events.put_events(Entries=[{"Source": "ops", "DetailType": "a drill", "Detail": "{}"}])
+        self.assertEqual(put["FailedEntryCount"], 0)
+        with self.assertRaises(events.exceptions.ResourceNotFoundException):
+            events.describe_rule(Name="none")
+        self.assertEqual(events.remove_targets(Rule=name, Ids=["q"])["FailedEntryCount"], 0)
+        events.delete_rule(Name=name)
 
 
 if __name__ == "__main__":

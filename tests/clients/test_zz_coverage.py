@@ -11,11 +11,10 @@ import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 
-from support import answers, client, has_s3, say
+from support import UNKNOWN, answers, client, has_s3, say
 
 REGION = "ap-northeast-3"
 BARE = Config(parameter_validation=False, retries={"total_max_attempts": 1})
-UNKNOWN = {"UnknownOperationException", "InvalidAction", "NotImplemented", "MethodNotAllowed", "501", "405"}
 
 # Whatever of AWS's services the account may have. DynamoDB is not among them: it is an emulator by others.
 SERVICES = ("cloudwatch", "codedeploy", "ecs", "elbv2", "events", "s3", "sqs", "sts")

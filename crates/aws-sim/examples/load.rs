@@ -1,11 +1,13 @@
 //! What the account costs with many services: `cargo run --release -p switchback-aws-sim --example load --
-//! [--services N] [--deploying N] [--speed N] [--seconds N]`.
+//! [--services N] [--deploying N] [--speed N] [--seconds N] [--stepped yes]`.
 //!
 //! It makes the services with their listeners, target groups, alarms and deployment groups through the
 //! door, lets as many as are asked for deploy (a canary of 10 % for five minutes that an alarm looks after;
 //! whoever is done begins again), and asks while time runs, as a desk does. On stdout is a table: whether
-//! simulated time kept up with the wall, and how much processor, memory and waiting that took. Linux only:
-//! it reads `/proc/self`.
+//! simulated time kept up with the wall, and how much processor, memory and waiting that took. With `--stepped
+//! yes` time is pushed by as much as passes between two looks, instead of running: what the same span costs in
+//! processor time can then be read on a machine that is busy with something else. Linux only: it reads
+//! `/proc/self`.
 
 use std::error::Error;
 use std::io::Write;
@@ -34,6 +36,7 @@ struct Wanted {
     deploying: usize,
     speed: f64,
     seconds: u64,
+    stepped: bool,
 }
 
 impl Wanted {
@@ -43,6 +46,7 @@ impl Wanted {
             deploying: 200,
             speed: 60.0,
             seconds: 60,
+            stepped: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
@@ -51,6 +55,7 @@ impl Wanted {
                 "--services" => wanted.services = value.parse()?,
                 "--deploying" => wanted.deploying = value.parse()?,
                 "--speed" => wanted.speed = value.parse()?,
+                "--stepped" => wanted.stepped = value == "yes",
                 "--seconds" => wanted.seconds = value.parse()?,
                 _ => return Err(format!("there is no option {name}").into()),
             }
@@ -335,13 +340,22 @@ async fn main() -> Result<(), Failure> {
 
     let (cpu_before, ..) = usage()?;
     let (simulated_before, wall) = (running.now_ms(), Instant::now());
-    running.set_speed(wanted.speed)?;
+    if !wanted.stepped {
+        running.set_speed(wanted.speed)?;
+    }
+    let mut passed = Duration::ZERO;
     let (mut asked, mut finished, mut behind, mut outcomes) = (Vec::new(), 0, 0.0_f64, Vec::new());
     let mut next = wall;
     let mut at = 0;
-    while wall.elapsed() < Duration::from_secs(wanted.seconds) {
-        next += ASK_EVERY;
-        tokio::time::sleep_until(next.into()).await;
+    while passed < Duration::from_secs(wanted.seconds) {
+        if wanted.stepped {
+            passed += ASK_EVERY;
+            running.advance(ASK_EVERY.as_secs_f64() * wanted.speed)?;
+        } else {
+            next += ASK_EVERY;
+            tokio::time::sleep_until(next.into()).await;
+            passed = wall.elapsed();
+        }
         at += 1;
         let index = at % wanted.deploying.max(1);
         let begun = Instant::now();
@@ -365,7 +379,7 @@ async fn main() -> Result<(), Failure> {
             }
         }
         let simulated = (running.now_ms() - simulated_before) as f64 / 1000.0;
-        behind = behind.max(wall.elapsed().as_secs_f64() * wanted.speed - simulated);
+        behind = behind.max(passed.as_secs_f64() * wanted.speed - simulated);
     }
     let elapsed = wall.elapsed().as_secs_f64();
     let (cpu, memory, most) = usage()?;
@@ -384,7 +398,12 @@ async fn main() -> Result<(), Failure> {
         ),
         (
             "processor",
-            format!("{:.0} % of one core", (cpu - cpu_before) / elapsed * 100.0),
+            format!(
+                "{:.1} s for {:.1} s at this speed, {:.0} % of one core",
+                cpu - cpu_before,
+                passed.as_secs_f64(),
+                (cpu - cpu_before) / passed.as_secs_f64() * 100.0,
+            ),
         ),
         (
             "resident memory",

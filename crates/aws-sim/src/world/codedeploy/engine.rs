@@ -37,7 +37,7 @@ use crate::world::{Effect, ids};
 pub(super) const CREATED_MS: i64 = 3_000;
 const BEFORE_INSTALL_MS: i64 = 200;
 const EVENT_MS: i64 = 500;
-const ALARM_POLL_MS: i64 = 10_000;
+pub(super) const ALARM_POLL_MS: i64 = 10_000;
 pub(super) const STOP_MS: i64 = 5_000;
 const FUNCTION_MS: i64 = 1_200;
 const HOOK_TIMEOUT_MS: i64 = 3_600_000;
@@ -588,7 +588,7 @@ impl Region {
     }
 
     /// Why the alarms stop the deployment, if they do.
-    fn alarm_verdict(&self, configuration: &Value) -> Option<(&'static str, String)> {
+    pub(super) fn alarm_verdict(&self, configuration: &Value) -> Option<(&'static str, String)> {
         if configuration.get("enabled").as_bool() != Some(true) {
             return None;
         }

@@ -341,6 +341,17 @@ impl Ecs {
             .min()
     }
 
+    /// Whether a task's grace period ends after the one moment and not after the other.
+    pub(crate) fn grace_ends(&self, after: i64, until: i64) -> bool {
+        self.services
+            .values()
+            .filter(|service| service.grace_ms > 0)
+            .any(|service| {
+                let mut starts = service.tasks.iter().filter_map(|task| task.started_at);
+                starts.any(|at| (after + 1..=until).contains(&(at + service.grace_ms)))
+            })
+    }
+
     /// The addresses that answer a health check.
     pub(crate) fn answering_addresses(&self) -> BTreeSet<&str> {
         self.services

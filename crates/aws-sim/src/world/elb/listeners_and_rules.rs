@@ -111,9 +111,13 @@ impl Elb {
                     continue;
                 }
                 found = true;
-                if self.sabotage == Some(Sabotage::WeightsNeverMove) {
-                    continue;
-                }
+                let heaviest = forwards(own).into_iter().max_by_key(|(_, weight)| *weight);
+                let stays = usize::from(heaviest.is_some_and(|(arn, _)| arn == pair[1]));
+                let stuck = [(pair[stays], 100), (pair[1 - stays], 0)];
+                let weights = match self.sabotage {
+                    Some(Sabotage::WeightsNeverMove) => &stuck,
+                    _ => weights,
+                };
                 let stickiness = action
                     .get("ForwardConfig")
                     .get("TargetGroupStickinessConfig")
