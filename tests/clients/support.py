@@ -5,10 +5,13 @@ not: every name it makes carries a suffix of its own run. Time is simulated; it 
 /_sim/clock and never slept through: every wait polls and has a bound.
 """
 
+import contextlib
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import urllib.error
@@ -25,10 +28,18 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_PAGER"] = ""
 
 RUN = uuid.uuid4().hex[:6]
+HERE = pathlib.Path(__file__).parent
+
+# What every client of the run was answered; see conformance.py.
+if "SWITCHBACK_CONFORMANCE_LOG" not in os.environ:
+    _folder = tempfile.TemporaryDirectory()
+    os.environ["SWITCHBACK_CONFORMANCE_LOG"] = str(pathlib.Path(_folder.name) / "answers.jsonl")
 
 # boto3 reads its settings when it is imported.
 import boto3  # noqa: E402
+import botocore.exceptions  # noqa: E402
 import botocore.model  # noqa: E402
+import conformance  # noqa: E402
 from botocore.config import Config  # noqa: E402
 
 ONE_ATTEMPT = Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5)
@@ -39,15 +50,25 @@ def say(text):
     print(f"    - {text}", file=sys.stderr, flush=True)
 
 
-def client(service, protocol=None):
-    """A boto3 client that tries once; with `protocol`, one that speaks that protocol."""
+def answers():
+    """Every answer of the run so far, as conformance.py logs it."""
+    path = pathlib.Path(os.environ["SWITCHBACK_CONFORMANCE_LOG"])
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def client(service, protocol=None, region=REGION, config=ONE_ATTEMPT):
+    """A boto3 client that tries once; with `protocol`, one that speaks that protocol.
+
+    Each of its answers is held against the service's model before it is parsed.
+    """
     order = botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS
-    session = boto3.session.Session(region_name=REGION)
+    session = boto3.session.Session(region_name=region)
+    session.events.register("before-parse", conformance.check)
     if protocol is None:
-        return session.client(service, config=ONE_ATTEMPT)
+        return session.client(service, config=config)
     try:
         botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = (protocol,) + tuple(order)
-        return session.client(service, config=ONE_ATTEMPT)
+        return session.client(service, config=config)
     finally:
         botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = order
 
@@ -62,6 +83,30 @@ def sim(path, body=None, method=None):
     except urllib.error.HTTPError as refusal:
         with refusal:
             return refusal.code, json.load(refusal)
+
+
+UNKNOWN = {"UnknownOperationException", "InvalidAction", "NotImplemented", "MethodNotAllowed", "501", "405"}
+
+
+def has(of, method):
+    """Whether the account knows an operation: it is asked for with nothing in it, elsewhere."""
+    bare = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+    probe = client(of.meta.service_model.service_name, region="ap-northeast-3", config=bare)
+    try:
+        getattr(probe, method)()
+    except botocore.exceptions.ClientError as refusal:
+        return refusal.response["Error"]["Code"] not in UNKNOWN
+    return True
+
+
+def has_s3():
+    """Whether a path is a bucket's: an account without S3 does not know what to do with one."""
+    try:
+        urllib.request.urlopen(f"{ENDPOINT}/nothing", timeout=20).close()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return "xml" in (refusal.headers.get("Content-Type") or "")
+    return True
 
 
 def wait_for(what, look, seconds=60):
@@ -82,7 +127,7 @@ class CliError(Exception):
 
 def aws(*arguments):
     """Runs the AWS CLI and gives its answer, parsed when it is JSON."""
-    command = [sys.executable, "-m", "awscli", *arguments]
+    command = [sys.executable, str(HERE / "checked.py"), "aws", *arguments]
     if "--output" not in arguments:
         command += ["--output", "json"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
@@ -104,6 +149,15 @@ class SpedUp(unittest.TestCase):
         _, clock = sim("clock")
         cls.speed_before = clock["speed"]
         sim("clock", {"speed": cls.speed})
+
+    @contextlib.contextmanager
+    def slowly(self):
+        """Real time for what must not be overtaken by the account, however slow this machine is."""
+        sim("clock", {"speed": 1})
+        try:
+            yield
+        finally:
+            sim("clock", {"speed": self.speed})
 
     @classmethod
     def tearDownClass(cls):

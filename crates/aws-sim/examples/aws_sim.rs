@@ -1,10 +1,12 @@
 //! Starts the simulation by itself, for tests that need no other part of the product:
 //! `aws_sim [--listen ADDR] [--speed N] [--seed N] [--empty] [--verify-signatures] [--relay-url URL] [--ready-file FILE]`.
+//! With `--mutant NAME` it is wrong in one of the ways of [`Sabotage`], for a test of a test.
 
 use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use switchback_aws_sim::door::{Options, serve};
+use switchback_aws_sim::door::{Options, serve, serve_sabotaged};
+use switchback_aws_sim::world::sabotage::Sabotage;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -25,6 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut ready_file = None;
     let mut verifies = false;
+    let mut mutant = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         if name == "--empty" {
@@ -43,11 +46,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
             "--speed" => options.speed = value.parse()?,
             "--seed" => options.seed = value.parse()?,
             "--relay-url" => options.relay_url = Some(value),
+            "--mutant" => {
+                let known = Sabotage::parse(&value);
+                mutant = Some(known.ok_or_else(|| format!("there is no mutant {value}"))?);
+            }
             "--ready-file" => ready_file = Some(value),
             _ => return Err(format!("there is no option {name}").into()),
         }
     }
-    let running = serve(options).await?;
+    let running = match mutant {
+        Some(mutant) => serve_sabotaged(options, mutant).await?,
+        None => serve(options).await?,
+    };
     if verifies {
         let key = std::env::var("AWS_ACCESS_KEY_ID")?;
         let secret = std::env::var("AWS_SECRET_ACCESS_KEY")?;

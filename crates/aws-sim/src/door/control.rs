@@ -58,7 +58,7 @@ fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
 async fn overview() -> Response {
     answer(
         StatusCode::OK,
-        &json!({ "paths": ["/_sim/state", "/_sim/journal", "/_sim/clock", "/_sim/hooks", "/_sim/pages", "/_sim/disturbances", "/_sim/forget", "/_sim/faults"] }),
+        &json!({ "page": "/_sim/", "paths": ["/_sim/state", "/_sim/journal", "/_sim/clock", "/_sim/hooks", "/_sim/pages", "/_sim/disturbances", "/_sim/forget", "/_sim/faults"] }),
     )
 }
 

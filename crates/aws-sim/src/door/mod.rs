@@ -11,6 +11,7 @@ mod control;
 pub mod dynamodb;
 pub mod faults;
 pub mod json;
+mod page;
 pub mod query;
 mod queues;
 pub mod relay;
@@ -48,6 +49,7 @@ use crate::door::wire::Credential;
 use crate::error::AwsError;
 use crate::story;
 use crate::story::{Progress, Started};
+use crate::world::sabotage::Sabotage;
 
 /// The largest body that is read. AWS's own limits for these services are far below it.
 const LARGEST_BODY: usize = 8 * 1024 * 1024;
@@ -283,6 +285,15 @@ impl Running {
 
 /// Starts a simulation. It answers from the moment this returns.
 pub async fn serve(options: Options) -> Result<Running, ServeError> {
+    run(options, None).await
+}
+
+/// Starts a simulation that is wrong in one way, so that a test can show that the wrong is noticed.
+pub async fn serve_sabotaged(options: Options, sabotage: Sabotage) -> Result<Running, ServeError> {
+    run(options, Some(sabotage)).await
+}
+
+async fn run(options: Options, sabotage: Option<Sabotage>) -> Result<Running, ServeError> {
     if !options.speed.is_finite() || !(0.0..=FASTEST).contains(&options.speed) {
         return Err(ServeError::Speed(options.speed));
     }
@@ -312,6 +323,9 @@ pub async fn serve(options: Options) -> Result<Running, ServeError> {
         });
         told.await.map_err(|_| ServeError::Interrupted)??
     };
+    if let Some(sabotage) = sabotage {
+        simulation.world.sabotage(sabotage);
+    }
     // The past was lived through before the clock begins to run.
     let started = (options.start_ms, Instant::now());
     simulation.start(started.0, started.1, options.speed);
@@ -360,7 +374,10 @@ async fn tick(shared: Arc<Shared>) {
 }
 
 async fn listen(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
-    let router = control::routes().fallback(aws).with_state(shared.clone());
+    let router = control::routes()
+        .merge(page::routes())
+        .fallback(aws)
+        .with_state(shared.clone());
     let mut connections = JoinSet::new();
     let accept = async {
         loop {
@@ -627,7 +644,7 @@ fn internal_failure() -> AwsError {
 
 fn nothing_known() -> Response<Vec<u8>> {
     const TEXT: &str = "This is a simulated AWS endpoint: point an AWS client at it with AWS_ENDPOINT_URL. \
-                        Its own pages are below /_sim.\n";
+                        Its own page is /_sim/.\n";
     let mut response = Response::new(TEXT.as_bytes().to_vec());
     *response.status_mut() = StatusCode::NOT_FOUND;
     response.headers_mut().insert(

@@ -15,6 +15,7 @@ macro_rules! structure {
         $crate::value::Value::map()$(.with($key, $value))*
     };
 }
+pub(crate) use structure;
 
 pub mod cloudwatch;
 mod codedeploy;
@@ -27,6 +28,7 @@ mod read;
 mod region;
 mod report;
 pub mod s3;
+pub mod sabotage;
 mod sqs;
 mod sts;
 mod traffic;
@@ -41,6 +43,7 @@ use crate::value::Value;
 use codedeploy::HookBehaviour;
 pub use events::faults::{EventFault, EventHarm};
 use region::Region;
+use sabotage::Sabotage;
 
 /// Who calls, as read from the request's SigV4 credential scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +85,7 @@ pub struct World {
     effects: Vec<Effect>,
     /// What goes wrong with events on purpose, oldest first.
     pub event_faults: Vec<EventFault>,
+    sabotage: Option<Sabotage>,
 }
 
 impl World {
@@ -95,7 +99,13 @@ impl World {
             page_limit: usize::MAX,
             effects: Vec::new(),
             event_faults: Vec::new(),
+            sabotage: None,
         }
+    }
+
+    /// Makes the world wrong in one way from now on, for a test of the tests.
+    pub fn sabotage(&mut self, sabotage: Sabotage) {
+        self.sabotage = Some(sabotage);
     }
 
     /// The simulated time, in milliseconds since 1970 UTC.
@@ -132,6 +142,7 @@ impl World {
         if region.behaviours != self.behaviours {
             region.behaviours = self.behaviours.clone();
         }
+        region.elb.sabotage = self.sabotage;
         region
     }
 
@@ -152,7 +163,10 @@ impl World {
             self.effects.append(&mut region.effects);
             events::faults::dispatch(&mut self.event_faults, &mut region.events);
         }
-        answer
+        match self.sabotage {
+            Some(sabotage) => sabotage.spoil(service, operation, input, answer),
+            None => answer,
+        }
     }
 
     /// Refuses a parameter that an operation does not have here, for operations that the door does itself.
@@ -320,6 +334,17 @@ impl World {
         self.regions
             .values_mut()
             .any(|region| region.codedeploy.forget(deployment_id))
+    }
+
+    /// Every account and region that was used so far, in order.
+    pub fn places(&self) -> Vec<(String, String)> {
+        self.regions.keys().cloned().collect()
+    }
+
+    /// One account in one region, as [`World::state`] tells it; `None` if nobody has used it.
+    pub fn report(&self, account: &str, region: &str) -> Option<Value> {
+        let key = (account.to_string(), region.to_string());
+        self.regions.get(&key).map(Region::report)
     }
 
     /// The whole account as one value for `/_sim/state`.

@@ -32,9 +32,24 @@ impl Region {
                         }
                     })
                     .collect::<Vec<_>>();
+                let tasks = service
+                    .tasks
+                    .iter()
+                    .map(|task| {
+                        structure! {
+                            "arn": task.arn.as_str(),
+                            "taskSet": task.unit.as_str(),
+                            "taskDefinition": task.task_definition.as_str(),
+                            "stopping": task.stopping(),
+                        }
+                    })
+                    .collect::<Vec<_>>();
                 structure! {
                     "cluster": service.cluster.as_str(),
                     "name": service.name.as_str(),
+                    "controller": service.controller.name(),
+                    "loadBalancers": service.load_balancers.clone(),
+                    "tasks": tasks,
                     "taskDefinition": service.task_definition.clone(),
                     "desired": service.desired,
                     "taskSets": units,
@@ -78,12 +93,18 @@ impl Region {
                 }
             })
             .collect::<Vec<_>>();
+        let disturbed = self
+            .disturbed
+            .iter()
+            .map(|(arn, rate)| structure! { "taskDefinition": arn.as_str(), "errorRate": *rate })
+            .collect::<Vec<_>>();
         structure! {
             "account": self.account.as_str(),
             "region": self.region.as_str(),
             "services": services,
             "listeners": listeners,
             "targetGroups": target_groups,
+            "disturbed": disturbed,
             "deployments": self.report_deployments(),
             "cloudwatch": self.cloudwatch.state(),
             "rules": self.report_rules(),

@@ -581,6 +581,8 @@ impl Region {
                     "deploymentId": deployment.id.as_str(),
                     "application": deployment.application.as_str(),
                     "group": deployment.group.as_str(),
+                    "cluster": deployment.service.0.as_str(),
+                    "service": deployment.service.1.as_str(),
                     "status": deployment.status.name(),
                     "creator": deployment.creator,
                     "lifecycleEvents": events,

@@ -31,12 +31,13 @@ use crate::world::cloudwatch::AlarmState;
 use crate::world::ecs::ServiceStatus;
 use crate::world::read::{text, texts};
 use crate::world::region::Region;
+use crate::world::sabotage::Sabotage;
 use crate::world::{Effect, ids};
 
 pub(super) const CREATED_MS: i64 = 3_000;
 const BEFORE_INSTALL_MS: i64 = 200;
 const EVENT_MS: i64 = 500;
-const ALARM_POLL_MS: i64 = 10_000;
+pub(super) const ALARM_POLL_MS: i64 = 10_000;
 pub(super) const STOP_MS: i64 = 5_000;
 const FUNCTION_MS: i64 = 1_200;
 const HOOK_TIMEOUT_MS: i64 = 3_600_000;
@@ -227,8 +228,10 @@ impl Region {
                     deployment.blue.target_group.as_str(),
                 ];
                 let weights = [(pair[0], 100), (pair[1], 0)];
-                self.elb
-                    .rewrite(&deployment.production_listener, pair, &weights);
+                if self.elb.sabotage != Some(Sabotage::WeightsLeftAfterStop) {
+                    self.elb
+                        .rewrite(&deployment.production_listener, pair, &weights);
+                }
                 if let Some(listener) = &deployment.test_listener {
                     self.elb.point(listener, pair[0]);
                 }
@@ -589,7 +592,7 @@ impl Region {
     }
 
     /// Why the alarms stop the deployment, if they do.
-    fn alarm_verdict(&self, configuration: &Value) -> Option<(&'static str, String)> {
+    pub(super) fn alarm_verdict(&self, configuration: &Value) -> Option<(&'static str, String)> {
         if configuration.get("enabled").as_bool() != Some(true) {
             return None;
         }

@@ -6,6 +6,7 @@
 //!   (AppSpecContent) or from S3.
 //! * What nobody could tell us is marked in [`engine`], which moves the deployments.
 
+mod alarm_polls;
 mod applications;
 mod appspec;
 mod configurations;

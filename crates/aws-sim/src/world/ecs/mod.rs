@@ -12,6 +12,7 @@ mod clusters;
 mod operations;
 mod scheduler;
 mod services;
+mod stop_task;
 mod task_definitions;
 mod task_sets;
 mod tasks;
@@ -134,7 +135,7 @@ pub(crate) enum Controller {
 }
 
 impl Controller {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Controller::Ecs => "ECS",
             Controller::CodeDeploy => "CODE_DEPLOY",
@@ -339,6 +340,17 @@ impl Ecs {
                 tasks.chain(retries)
             })
             .min()
+    }
+
+    /// Whether a task's grace period ends after the one moment and not after the other.
+    pub(crate) fn grace_ends(&self, after: i64, until: i64) -> bool {
+        self.services
+            .values()
+            .filter(|service| service.grace_ms > 0)
+            .any(|service| {
+                let mut starts = service.tasks.iter().filter_map(|task| task.started_at);
+                starts.any(|at| (after + 1..=until).contains(&(at + service.grace_ms)))
+            })
     }
 
     /// The addresses that answer a health check.

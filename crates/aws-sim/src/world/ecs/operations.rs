@@ -43,6 +43,7 @@ impl Region {
             "DescribeTaskSets" => self.describe_task_sets(input),
             "ListTasks" => self.list_tasks(input),
             "DescribeTasks" => self.describe_tasks(input),
+            "StopTask" => self.stop_one_task(input),
             "TagResource" | "UntagResource" | "ListTagsForResource" => {
                 self.ecs_tags(operation, input)
             }

@@ -418,7 +418,7 @@ impl Region {
     }
 
     /// Takes a task out of its target groups, lets it drain, then stops it.
-    fn stop_task(&mut self, task: &mut Task, reason: String) {
+    pub(super) fn stop_task(&mut self, task: &mut Task, reason: String) {
         let mut drain = 0;
         if task.state == TaskState::Running {
             for (group, port) in &task.targets {

@@ -11,6 +11,7 @@ use crate::value::Value;
 use crate::world::ids;
 use crate::world::read::{default, number_within, put, tags, text, texts};
 use crate::world::region::Region;
+use crate::world::sabotage::Sabotage;
 
 /// Quotas of one load balancer \[D23\]; default rules do not count.
 const MOST_LISTENERS: usize = 50;
@@ -114,12 +115,26 @@ impl Elb {
                     continue;
                 }
                 found = true;
+                let heaviest = forwards(own).into_iter().max_by_key(|(_, weight)| *weight);
+                let stays = usize::from(heaviest.is_some_and(|(arn, _)| arn == pair[1]));
+                let stuck = [(pair[stays], 100), (pair[1 - stays], 0)];
+                let weights = match self.sabotage {
+                    Some(Sabotage::WeightsNeverMove) => &stuck,
+                    _ => weights,
+                };
                 let stickiness = action
                     .get("ForwardConfig")
                     .get("TargetGroupStickinessConfig")
                     .clone();
                 let order = action.get("Order").clone();
                 *action = forward_action(weights, stickiness).with("Order", order);
+            }
+        }
+        if self.sabotage == Some(Sabotage::TargetsForgotten) {
+            for (arn, _) in weights.iter().filter(|(_, weight)| *weight > 0) {
+                if let Some(group) = self.target_groups.get_mut(*arn) {
+                    group.targets.clear();
+                }
             }
         }
         found

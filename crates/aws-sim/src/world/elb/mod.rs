@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 pub(crate) use self::listeners_and_rules::forwards;
 use super::read::{number_within, tags, tags_value, text, texts};
 use super::region::Region;
+use super::sabotage::Sabotage;
 use super::{ids, read};
 use crate::error::AwsError;
 use crate::value::Value;
@@ -26,6 +27,8 @@ pub(crate) struct Elb {
     pub(crate) listeners: BTreeMap<String, Listener>,
     pub(crate) rules: BTreeMap<String, Rule>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// How it is wrong on purpose.
+    pub(crate) sabotage: Option<Sabotage>,
 }
 
 pub(crate) struct LoadBalancer {
