@@ -1,6 +1,9 @@
 //! Scenarios driven as a client would drive them: calls and passing time. Assertions read AWS's answers only.
 
 mod deployments;
+mod ecs_history;
+mod ecs_invariants;
+mod ecs_rolling;
 mod invariants;
 mod limits;
 mod operations;
