@@ -41,6 +41,11 @@ pub(crate) fn service_deployment_id(rng: &mut ChaCha8Rng) -> String {
     from_alphabet(rng, URL_SAFE, 21)
 }
 
+/// `ecs-pause-` or `ecs-lambda-` and 43 letters, digits, `-` or `_` \[D\].
+pub(crate) fn hook_id(rng: &mut ChaCha8Rng, kind: &str) -> String {
+    format!("ecs-{kind}-{}", from_alphabet(rng, URL_SAFE, 43))
+}
+
 /// Whether the text has the form of a deployment id.
 pub(crate) fn is_deployment_id(text: &str) -> bool {
     text.strip_prefix("d-").is_some_and(|rest| {

@@ -106,11 +106,6 @@ fn check_ecs(value: &mut Value, given: &Value) -> Result<(), AwsError> {
         )));
     }
     let strategy = Strategy::of(value);
-    if strategy.is_native() {
-        return Err(bad(format!(
-            "The deployment strategy {name} of the ECS deployment controller is not simulated."
-        )));
-    }
     circuit_breaker::check(value.get("deploymentCircuitBreaker"))?;
     default(
         value,

@@ -66,11 +66,6 @@ impl Services {
         self.map.insert(key, service);
     }
 
-    /// The scheduler shall look at this service.
-    pub(crate) fn touch(&mut self, key: &ServiceKey) {
-        self.touched.insert(key.clone());
-    }
-
     /// The scheduler shall look at the service that has a task with this address, if one has.
     pub(crate) fn touch_address(&mut self, address: &str) {
         if let Some(key) = self.by_address.get(address) {

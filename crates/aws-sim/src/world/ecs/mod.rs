@@ -6,12 +6,15 @@
 //! * Our choice: a task takes 40 to 90 s to start, a crashing one lives for 8 s, restarts are throttled from
 //!   10 s up to 5 min; a task behind no target group is healthy once it has run for 10 s.
 //! * What is particular to deployments of the ECS controller stands at [`rolling`], [`circuit_breaker`],
-//!   [`service_deployments`] and [`service_revisions`].
+//!   [`service_deployments`],
+//!   [`service_revisions`] and [`native`].
 
 mod circuit_breaker;
 mod clusters;
 mod deployment_configuration;
 mod index;
+mod migration;
+mod native;
 mod operations;
 mod rolling;
 mod scheduler;

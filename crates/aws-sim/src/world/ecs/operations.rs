@@ -40,6 +40,7 @@ impl Region {
             "DescribeServiceDeployments" => self.describe_service_deployments(input),
             "DescribeServiceRevisions" => self.describe_service_revisions(input),
             "StopServiceDeployment" => self.stop_service_deployment(input),
+            "ContinueServiceDeployment" => self.continue_service_deployment(input),
             "CreateTaskSet" => self.create_external_task_set(input),
             "UpdateTaskSet" => self.update_task_set(input),
             "DeleteTaskSet" => self.delete_external_task_set(input),

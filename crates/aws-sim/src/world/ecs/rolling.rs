@@ -19,6 +19,7 @@
 
 use super::circuit_breaker::CircuitBreaker;
 use super::deployment_configuration::Strategy;
+use super::native::NativeRun;
 use super::service_deployments::{AlarmWatch, Part, Rollback, ServiceDeployment, Status};
 use super::service_revisions::OF_A_REVISION;
 use super::task_definitions::client;
@@ -95,12 +96,6 @@ impl Failure {
 }
 
 impl Service {
-    /// The service deployment that is not over, the newest if one is still being stopped beside it.
-    pub(super) fn active_deployment(&self) -> Option<&ServiceDeployment> {
-        let newest = self.service_deployments.last()?;
-        (!newest.status.is_terminal()).then_some(newest)
-    }
-
     /// Which unit a rollback would bring back.
     fn rollback_candidate(&self, failed: &str) -> Option<usize> {
         self.units.iter().rposition(|unit| {
@@ -153,6 +148,17 @@ impl Region {
             "IN_PROGRESS",
             format!("ECS deployment {} in progress.", unit.id),
         ));
+        // Rolling behind a rule whose traffic another strategy moved: where the traffic is now.
+        let serving = service.rollback_candidate_id(&unit.id);
+        let serving = serving
+            .and_then(|id| service.unit(&id))
+            .or(service.units.last());
+        let moved = |entry: &Value| !entry.get("advancedConfiguration").is_null();
+        if let Some(serving) = serving
+            && service.load_balancers.as_list().iter().any(moved)
+        {
+            unit.load_balancers = serving.load_balancers.clone();
+        }
         service.task_definition = Some(task_definition.to_string());
         let sources = service
             .units
@@ -202,6 +208,7 @@ impl Region {
             },
             due: Some(now + wait),
             bake_until: None,
+            native: None,
         });
         service.units.push(unit);
         service.steady = false;
@@ -251,6 +258,12 @@ impl Region {
                 one.end(service, Status::Stopped, now);
                 true
             }
+            // Too late: the deployment is as good as over.
+            Status::RollbackRequested
+                if due && one.native.as_ref().is_some_and(NativeRun::is_cleaning_up) =>
+            {
+                true
+            }
             Status::RollbackRequested if due => {
                 self.fail_deployment(service, one, &Failure::Requested);
                 true
@@ -263,11 +276,16 @@ impl Region {
     }
 
     fn start_strategy(&mut self, service: &mut Service, one: &mut ServiceDeployment) {
+        if one.strategy.is_native() {
+            self.start_native(service, one);
+            return;
+        }
         if let Some(unit) = service.unit_mut(&one.target.unit) {
             unit.held = false;
         }
-        let groups = service
-            .load_balancers
+        let unit = service.unit(&one.target.unit);
+        let balancers = unit.map_or(&Value::Null, |unit| &unit.load_balancers);
+        let groups = balancers
             .as_list()
             .iter()
             .filter_map(|entry| entry.get("targetGroupArn").as_str())
@@ -326,13 +344,17 @@ impl Region {
     }
 
     fn advance_deployment(&mut self, service: &mut Service, one: &mut ServiceDeployment) -> bool {
-        if let Some(failure) = self.watch(service, one) {
+        let too_late = one.native.as_ref().is_some_and(NativeRun::is_cleaning_up);
+        if !too_late && let Some(failure) = self.watch(service, one) {
             if one.status == Status::RollbackInProgress {
                 self.fail_rollback(service, one);
             } else {
                 self.fail_deployment(service, one, &failure);
             }
             return true;
+        }
+        if one.strategy.is_native() {
+            return self.advance_native(service, one);
         }
         self.advance_rolling(service, one)
     }
@@ -588,6 +610,19 @@ impl Region {
 }
 
 impl Service {
+    /// The unit that a rollback would bring back.
+    pub(super) fn rollback_candidate_id(&self, failed: &str) -> Option<String> {
+        let index = self.rollback_candidate(failed)?;
+        Some(self.units[index].id.clone())
+    }
+
+    /// Whether a unit has tasks that are not being stopped.
+    pub(super) fn lives(&self, unit: &str) -> bool {
+        self.tasks
+            .iter()
+            .any(|task| task.unit == unit && !task.stopping())
+    }
+
     /// Whether tasks of another unit than this one live.
     pub(super) fn has_others(&self, unit: &str) -> bool {
         self.tasks

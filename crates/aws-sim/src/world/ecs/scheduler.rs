@@ -125,7 +125,12 @@ impl Region {
         if service.controller == Controller::Ecs {
             moved |= self.note_healthy_tasks(service);
             moved |= self.step_service_deployments(service);
-            moved |= self.plan_rolling(service);
+            let latest = service.service_deployments.last();
+            if latest.is_some_and(|one| one.strategy.is_native()) {
+                moved |= self.plan_native(service);
+            } else {
+                moved |= self.plan_rolling(service);
+            }
         }
         for index in 0..service.units.len() {
             moved |= self.scale_unit(service, index);

@@ -1,17 +1,20 @@
 //! Service deployments: one attempt to bring a service with the ECS controller to a service revision, and
-//! the operations that read and stop them.
+//! the operations that read, stop and continue them.
 //!
 //! * Shapes, statuses, page sizes (20 unless told, at most 100), at most 20 ARNs at once: \[M\].
 //! * Kept for 90 days, deleted with the service: \[D\] service-deployment.
 //! * `StopServiceDeployment` rolls back even where no rollback is configured; PENDING and IN_PROGRESS become
 //!   ROLLBACK_REQUESTED, which can still end SUCCESSFUL: \[D\] stop-service-deployment. `ROLLBACK` is the only
 //!   valid stop type although the enumeration has ABORT: \[M\]; so ABORT is refused (our choice).
+//! * The texts of ContinueServiceDeployment's refusals: \[D\] troubleshooting-blue-green. Their code
+//!   (InvalidParameterException) is our choice among those that the operation declares.
 //! * `No rollback candidate was found to run the rollback.` with ROLLBACK_FAILED: \[O\].
 //! * Our choice: newest first in the list; the counts of an ended deployment stay as they were at its end; a
 //!   STOPPED one has `finishedAt` as well as `stoppedAt`.
 
 use super::circuit_breaker::CircuitBreaker;
 use super::deployment_configuration::Strategy;
+use super::native::NativeRun;
 use super::operations::bad;
 use super::{Service, ServiceStatus};
 use crate::error::AwsError;
@@ -149,13 +152,16 @@ pub(crate) struct ServiceDeployment {
     /// When PENDING, STOP_REQUESTED or ROLLBACK_REQUESTED ends.
     pub(super) due: Option<i64>,
     pub(super) bake_until: Option<i64>,
+    /// Stages, hooks and traffic, where the strategy is not ROLLING.
+    pub(super) native: Option<NativeRun>,
 }
 
 impl ServiceDeployment {
     /// When it moves by itself.
     pub(super) fn next_due(&self) -> impl Iterator<Item = i64> {
         let own = [self.due, self.bake_until, self.alarms.due];
-        own.into_iter().flatten()
+        let stages = self.native.iter().flat_map(NativeRun::next_due);
+        own.into_iter().flatten().chain(stages)
     }
 
     pub(super) fn arn(&self) -> &str {
@@ -177,6 +183,9 @@ impl ServiceDeployment {
         (self.due, self.bake_until, self.alarms.due) = (None, None, None);
         if self.alarms.status == "MONITORING" {
             self.alarms.status = "MONITORING_COMPLETE";
+        }
+        if let Some(run) = &mut self.native {
+            run.end();
         }
         for part in self.sources.iter_mut().chain([&mut self.target]) {
             part.last = Some(part.counts(service));
@@ -214,6 +223,10 @@ impl ServiceDeployment {
                 "serviceRevisionArn": rollback.revision.as_str(),
             }
         });
+        let (stage, hooks) = match &self.native {
+            Some(run) => (run.stage_name(), Some(run.hook_details())),
+            None => (None, None),
+        };
         structure! {
             "serviceDeploymentArn": self.arn.as_str(),
             "serviceArn": service.arn.as_str(),
@@ -227,6 +240,8 @@ impl ServiceDeployment {
             "targetServiceRevision": self.target.value(service),
             "status": self.status.name(),
             "statusReason": self.reason.clone(),
+            "lifecycleStage": stage,
+            "lifecycleHookDetails": hooks,
             "deploymentConfiguration": self.configuration.clone(),
             "rollback": rollback,
             "deploymentCircuitBreaker": structure! {
@@ -377,6 +392,56 @@ impl Region {
                 ),
             )),
         }
+    }
+
+    pub(super) fn continue_service_deployment(&mut self, input: &Value) -> Result<Value, AwsError> {
+        let arn = text(input, "serviceDeploymentArn")
+            .ok_or_else(|| bad("serviceDeploymentArn must be specified."))?;
+        let hook = text(input, "hookId").ok_or_else(|| bad("hookId must be specified."))?;
+        let rolls_back = match text(input, "action") {
+            None | Some("CONTINUE") => false,
+            Some("ROLLBACK") => true,
+            Some(_) => return Err(bad("Invalid action. Valid values are: CONTINUE, ROLLBACK")),
+        };
+        let well_formed = hook
+            .strip_prefix("ecs-")
+            .and_then(|rest| rest.split_once('-'))
+            .is_some_and(|(kind, id)| !kind.is_empty() && !id.is_empty());
+        if !well_formed {
+            return Err(bad(
+                "Invalid hookId: hookId must follow the format: ecs-{hookType}-{id}",
+            ));
+        }
+        let now = self.now;
+        let key = self
+            .service_of_arn("service-deployment", arn)
+            .ok_or_else(not_found)?;
+        let one = self
+            .ecs
+            .services
+            .get_mut(&key)
+            .and_then(|service| {
+                let list = &mut service.service_deployments;
+                list.iter_mut().find(|one| one.arn == arn)
+            })
+            .filter(|one| one.is_kept(now))
+            .ok_or_else(not_found)?;
+        if one.status.is_terminal() {
+            return Err(bad(
+                "Continuing a service deployment is not allowed for service deployment in terminal states.",
+            ));
+        }
+        let answered = one
+            .native
+            .as_mut()
+            .is_some_and(|run| run.answer_pause(hook, rolls_back));
+        if !answered {
+            return Err(bad(
+                "Provided hookId is either completed, unavailable, or not associated with the given Resource ARN",
+            ));
+        }
+        one.updated_at = now;
+        Ok(structure! { "serviceDeploymentArn": arn })
     }
 }
 

@@ -9,7 +9,9 @@ use super::operations::{bad, includes};
 use super::rolling::deployment_value;
 use super::service_deployments::ServiceDeployment;
 use super::task_definitions::client;
-use super::{Controller, Service, ServiceStatus, TaskState, UnitStatus, deployment_configuration};
+use super::{
+    Controller, Service, ServiceStatus, TaskState, UnitStatus, deployment_configuration, migration,
+};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::Caller;
@@ -122,6 +124,7 @@ impl Region {
                 "A service with a CODE_DEPLOY deployment controller must have exactly one load balancer.",
             ));
         }
+        self.check_advanced(controller, &deployment_configuration, &load_balancers)?;
         if let Some(arn) = &task_definition {
             self.check_load_balancers(arn, &load_balancers)?;
             self.check_network(arn, input.get("networkConfiguration"))?;
@@ -203,11 +206,6 @@ impl Region {
         };
         let awsvpc = definition.value.get("networkMode").as_str() == Some("awsvpc");
         for entry in load_balancers.as_list() {
-            if !entry.get("advancedConfiguration").is_null() {
-                return Err(bad(
-                    "loadBalancers.advancedConfiguration belongs to deployment strategies that are not simulated.",
-                ));
-            }
             let name = text(entry, "containerName")
                 .ok_or_else(|| bad("Container name should not be null or empty."))?;
             let port = entry
@@ -284,16 +282,9 @@ impl Region {
                 "Service not found.",
             ));
         };
-        let controller = service.controller;
+        let controller = migration::next_controller(service, input)?;
+        let migrates = controller != service.controller;
         check_unsupported(input)?;
-        if !input.get("deploymentController").is_null() {
-            let wanted = text(input.get("deploymentController"), "type");
-            if wanted != Some(controller.name()) {
-                return Err(bad(
-                    "Changing the deployment controller of a service is not simulated.",
-                ));
-            }
-        }
         let target = match text(input, "taskDefinition") {
             None => None,
             Some(_) if controller == Controller::CodeDeploy => {
@@ -366,6 +357,7 @@ impl Region {
         };
         let next = target.clone().or_else(|| service.task_definition.clone());
         if let (Controller::Ecs, Some(next)) = (controller, &next) {
+            self.check_advanced(controller, &configuration, &balancers)?;
             self.check_load_balancers(next, &balancers)?;
             self.check_network(next, &network)?;
         }
@@ -381,11 +373,15 @@ impl Region {
             .as_ref()
             .is_some_and(|arn| Some(arn) != service.task_definition.as_ref())
             || input.get("forceNewDeployment").as_bool() == Some(true)
-            || changes;
+            || changes
+            || migrates;
         if deploys && controller == Controller::Ecs {
             Region::check_room_for_deployment(service)?;
         }
         if let Some(mut service) = self.ecs.services.remove(&key) {
+            if migrates {
+                self.take_over(&mut service);
+            }
             service.deployment_configuration = configuration;
             service.load_balancers = balancers;
             if desired != service.desired {

@@ -3,6 +3,7 @@
 mod deployments;
 mod ecs_history;
 mod ecs_invariants;
+mod ecs_native;
 mod ecs_rolling;
 mod invariants;
 mod limits;
@@ -415,12 +416,13 @@ impl Account {
     fn invoked(&self) -> Vec<(String, String)> {
         self.effects
             .iter()
-            .map(|effect| match effect {
+            .filter_map(|effect| match effect {
                 Effect::InvokeHook {
                     deployment_id,
                     execution_id,
                     ..
-                } => (deployment_id.clone(), execution_id.clone()),
+                } => Some((deployment_id.clone(), execution_id.clone())),
+                Effect::InvokeLifecycleHook { .. } => None,
             })
             .collect()
     }
