@@ -2,7 +2,8 @@
 //!
 //! CodeDeploy invokes a hook function asynchronously; the relay function signs what it was given
 //! and posts it on. When that fails, an asynchronous function is run twice more, after one minute
-//! and after two.
+//! and after two. ECS waits for what its hook function returns, and asks once: there the answer's body is
+//! what the function returned.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,27 +71,69 @@ pub async fn perform_effects(shared: Arc<Shared>, mut effects: UnboundedReceiver
 }
 
 async fn perform(shared: Arc<Shared>, client: Client<HttpConnector, Full<Bytes>>, effect: Effect) {
-    let Effect::InvokeHook {
-        function,
-        deployment_id,
-        execution_id,
-        ..
-    } = effect;
-    match invoke(&shared, &client, &function, &deployment_id, &execution_id).await {
-        Ok(()) => info!(function, deployment_id, execution_id, "hook function ran"),
-        Err(message) => {
-            warn!(
-                function,
-                deployment_id, execution_id, message, "hook function failed"
-            );
+    match effect {
+        Effect::InvokeHook {
+            function,
+            deployment_id,
+            execution_id,
+            ..
+        } => {
+            let outcome = invoke(&shared, &client, &function, &deployment_id, &execution_id).await;
+            match outcome {
+                Ok(()) => info!(function, deployment_id, execution_id, "hook function ran"),
+                Err(message) => {
+                    warn!(
+                        function,
+                        deployment_id, execution_id, message, "hook function failed"
+                    );
+                    let mut simulation = shared.lock();
+                    simulation.catch_up(Instant::now());
+                    simulation.world.hook_invocation_failed(
+                        &deployment_id,
+                        &execution_id,
+                        &message,
+                    );
+                    simulation.hand_over_effects();
+                }
+            }
+        }
+        Effect::InvokeLifecycleHook {
+            function,
+            service_deployment,
+            execution_id,
+            payload,
+            ..
+        } => {
+            let answer = match shared.relay_target() {
+                None => Err(nowhere(&function)),
+                Some(target) => match post(&shared, &client, &target, &payload).await {
+                    Outcome::Done(body) => Ok(body),
+                    Outcome::Refused(message) | Outcome::Failed(message) => Err(message),
+                },
+            };
+            match &answer {
+                Ok(body) => info!(function, service_deployment, body, "hook function ran"),
+                Err(message) => warn!(
+                    function,
+                    service_deployment, message, "hook function failed"
+                ),
+            }
             let mut simulation = shared.lock();
             simulation.catch_up(Instant::now());
-            simulation
-                .world
-                .hook_invocation_failed(&deployment_id, &execution_id, &message);
+            simulation.world.lifecycle_hook_answered(
+                &service_deployment,
+                &execution_id,
+                answer.as_deref().map_err(String::as_str),
+            );
             simulation.hand_over_effects();
         }
     }
+}
+
+fn nowhere(function: &str) -> String {
+    format!(
+        "The function {function} has nowhere to post to: the simulation was started without a relay URL."
+    )
 }
 
 async fn invoke(
@@ -101,9 +144,7 @@ async fn invoke(
     execution_id: &str,
 ) -> Result<(), String> {
     let Some(target) = shared.relay_target() else {
-        return Err(format!(
-            "The function {function} has nowhere to post to: the simulation was started without a relay URL."
-        ));
+        return Err(nowhere(function));
     };
     let body = serde_json::json!({
         "DeploymentId": deployment_id,
@@ -113,7 +154,7 @@ async fn invoke(
     let mut waits = WAITS.iter();
     loop {
         let failure = match post(shared, client, &target, &body).await {
-            Outcome::Done => return Ok(()),
+            Outcome::Done(_) => return Ok(()),
             Outcome::Refused(message) => return Err(message),
             Outcome::Failed(message) => message,
         };
@@ -130,7 +171,8 @@ async fn invoke(
 }
 
 enum Outcome {
-    Done,
+    /// What was answered.
+    Done(String),
     /// An answer that another attempt would not change.
     Refused(String),
     /// No answer, or the receiver's own failure.
@@ -162,20 +204,23 @@ async fn post(
             .map_err(|error| error.to_string())?;
         let status = response.status();
         // The body is read to the end so that the connection can be used again.
-        response
+        let body = response
             .into_body()
             .collect()
             .await
-            .map_err(|error| error.to_string())?;
-        Ok::<_, String>(status)
+            .map_err(|error| error.to_string())?
+            .to_bytes();
+        Ok::<_, String>((status, String::from_utf8_lossy(&body).into_owned()))
     })
     .await;
     match answered {
-        Ok(Ok(status)) if status.is_success() => Outcome::Done,
-        Ok(Ok(status)) if status.is_server_error() => {
+        Ok(Ok((status, body))) if status.is_success() => Outcome::Done(body),
+        Ok(Ok((status, _))) if status.is_server_error() => {
             Outcome::Failed(format!("The relay was answered with HTTP {status}."))
         }
-        Ok(Ok(status)) => Outcome::Refused(format!("The relay was answered with HTTP {status}.")),
+        Ok(Ok((status, _))) => {
+            Outcome::Refused(format!("The relay was answered with HTTP {status}."))
+        }
         Ok(Err(error)) => Outcome::Failed(format!("The relay could not post: {error}.")),
         Err(_) => Outcome::Failed(format!("The relay had no answer within {ATTEMPT:?}.")),
     }

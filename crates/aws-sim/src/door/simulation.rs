@@ -150,7 +150,8 @@ impl Simulation {
     pub fn hand_over_effects(&mut self) {
         for effect in self.world.take_effects() {
             let silent = match &effect {
-                Effect::InvokeHook { function, .. } => self.faults.silences(function),
+                Effect::InvokeHook { function, .. }
+                | Effect::InvokeLifecycleHook { function, .. } => self.faults.silences(function),
             };
             if silent {
                 continue;

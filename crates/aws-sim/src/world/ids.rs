@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+const URL_SAFE: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 fn from_alphabet(rng: &mut ChaCha8Rng, alphabet: &[u8], length: usize) -> String {
     (0..length)
         .map(|_| alphabet[rng.random_range(0..alphabet.len())] as char)
@@ -32,6 +34,16 @@ pub(crate) fn deployment_id(rng: &mut ChaCha8Rng) -> String {
         "d-{}",
         from_alphabet(rng, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 9)
     )
+}
+
+/// The last part of a service deployment's ARN: 21 letters, digits, `-` or `_` \[D\].
+pub(crate) fn service_deployment_id(rng: &mut ChaCha8Rng) -> String {
+    from_alphabet(rng, URL_SAFE, 21)
+}
+
+/// `ecs-pause-` or `ecs-lambda-` and 43 letters, digits, `-` or `_` \[D\].
+pub(crate) fn hook_id(rng: &mut ChaCha8Rng, kind: &str) -> String {
+    format!("ecs-{kind}-{}", from_alphabet(rng, URL_SAFE, 43))
 }
 
 /// Whether the text has the form of a deployment id.

@@ -73,6 +73,22 @@ pub enum Effect {
         /// What PutLifecycleEventHookExecutionStatus must be called with.
         execution_id: String,
     },
+    /// ECS invokes a hook function of its own strategies. The door posts the payload to the relay and hands
+    /// what it answers to [`World::lifecycle_hook_answered`].
+    InvokeLifecycleHook {
+        /// The account whose service it is.
+        account: String,
+        /// The region.
+        region: String,
+        /// The function's bare name, without ARN.
+        function: String,
+        /// The ARN of the service deployment.
+        service_deployment: String,
+        /// The `executionId` of the payload.
+        execution_id: String,
+        /// What the function is invoked with: JSON.
+        payload: String,
+    },
 }
 
 /// All accounts and regions of the simulation.
@@ -296,6 +312,19 @@ impl World {
     ) {
         for region in self.regions.values_mut() {
             region.hook_invocation_failed(deployment_id, execution_id, message);
+            self.effects.append(&mut region.effects);
+        }
+    }
+
+    /// A function that [`Effect::InvokeLifecycleHook`] was about returned this text, or could not be run and why.
+    pub fn lifecycle_hook_answered(
+        &mut self,
+        service_deployment: &str,
+        execution_id: &str,
+        answer: Result<&str, &str>,
+    ) {
+        for region in self.regions.values_mut() {
+            region.lifecycle_hook_answered(service_deployment, execution_id, answer);
             self.effects.append(&mut region.effects);
         }
     }

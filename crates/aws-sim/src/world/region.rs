@@ -104,13 +104,13 @@ impl Region {
     /// Time becomes `now`, which is never later than [`Region::next_due_ms`] was.
     pub(crate) fn step(&mut self, now: i64) {
         let is_due = |region: &Region| region.next_change_ms().is_some_and(|at| at <= now);
-        let (due, before) = (is_due(self), self.now);
+        let due = is_due(self);
         self.now = now;
         self.cloudwatch.evaluate(now);
         self.tell_alarms();
         if due {
             self.poll_quiet_alarms();
-            if is_due(self) || self.ecs.grace_ends(before, now) {
+            if is_due(self) {
                 self.settle();
             }
         }

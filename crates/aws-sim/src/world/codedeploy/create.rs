@@ -11,7 +11,7 @@ use super::revisions::{Location, read_revision};
 use super::{Deployment, Side, Stage, Status, appspec, groups};
 use crate::error::AwsError;
 use crate::value::Value;
-use crate::world::ecs::ServiceStatus;
+use crate::world::ecs::{Controller, Service, ServiceStatus};
 use crate::world::read::text;
 use crate::world::region::Region;
 
@@ -88,7 +88,10 @@ impl Region {
         };
         let routing = self.routing_of(&config)?;
         let service = self.ecs.services.get(&group.service);
-        if !service.is_some_and(|service| service.status == ServiceStatus::Active) {
+        let ours = |service: &Service| {
+            service.status == ServiceStatus::Active && service.controller == Controller::CodeDeploy
+        };
+        if !service.is_some_and(ours) {
             let (cluster, name) = &group.service;
             return Err(refuse(
                 "InvalidECSService",

@@ -2,15 +2,24 @@
 //!
 //! * Shapes, and which controller has `taskSets` or `deployments`: \[M\].
 //! * A task set's `computedDesiredCount` is `ceil(desired * scale)`: \[M\].
-//! * The rolling strategy obeys `minimumHealthyPercent` and `maximumPercent`; its circuit breaker opens
-//!   at `clamp(ceil(50 % of desired), 3, 200)` failed tasks in a row: \[D\].
 //! * A task that its target group finds unhealthy is replaced after the grace period: \[D\].
 //! * Our choice: a task takes 40 to 90 s to start, a crashing one lives for 8 s, restarts are throttled from
-//!   10 s up to 5 min; `blue/green`, `linear` and `canary` of ECS itself are refused, not imitated.
+//!   10 s up to 5 min; a task behind no target group is healthy once it has run for 10 s.
+//! * What is particular to deployments of the ECS controller stands at [`rolling`], [`circuit_breaker`],
+//!   [`service_deployments`],
+//!   [`service_revisions`] and [`native`].
 
+mod circuit_breaker;
 mod clusters;
+mod deployment_configuration;
+mod index;
+mod migration;
+mod native;
 mod operations;
+mod rolling;
 mod scheduler;
+mod service_deployments;
+mod service_revisions;
 mod services;
 mod stop_task;
 mod task_definitions;
@@ -18,8 +27,11 @@ mod task_sets;
 mod tasks;
 mod told;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+use self::index::Services;
+use self::service_deployments::ServiceDeployment;
+use self::service_revisions::ServiceRevision;
 use crate::value::Value;
 
 /// The state of ECS.
@@ -30,7 +42,7 @@ pub(crate) struct Ecs {
     /// By family; the index in the list is the revision minus one.
     pub(crate) families: BTreeMap<String, Vec<TaskDefinition>>,
     /// By cluster and service name.
-    pub(crate) services: BTreeMap<(String, String), Service>,
+    pub(crate) services: Services,
     /// Tags of clusters and services by ARN.
     tags: BTreeMap<String, BTreeMap<String, String>>,
     addresses: u32,
@@ -171,6 +183,10 @@ pub(crate) struct Service {
     pub(crate) tasks: Vec<Task>,
     events: VecDeque<(String, i64, String)>,
     steady: bool,
+    /// Oldest first; none where the controller is not ECS.
+    revisions: Vec<ServiceRevision>,
+    /// Oldest first; none where the controller is not ECS.
+    service_deployments: Vec<ServiceDeployment>,
 }
 
 impl Service {
@@ -253,9 +269,14 @@ pub(crate) struct Unit {
     steady_at: i64,
     retry_at: i64,
     failures_in_a_row: i64,
+    /// What the circuit breaker counts.
     failed_tasks: i64,
     rolling_wanted: i64,
     rollout: Option<(&'static str, String)>,
+    /// The ARN of the service revision that it runs, where the controller is ECS.
+    revision: Option<String>,
+    /// It does not start tasks yet.
+    held: bool,
     tags: Value,
 }
 
@@ -267,6 +288,11 @@ impl Unit {
             .first()?
             .get("targetGroupArn")
             .as_str()
+    }
+
+    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`, where the controller is ECS.
+    fn rollout_state(&self) -> Option<&'static str> {
+        self.rollout.as_ref().map(|(state, _)| *state)
     }
 }
 
@@ -311,6 +337,8 @@ pub(crate) struct Task {
     stopped_at: Option<i64>,
     stop: Option<(&'static str, String)>,
     exit_code: Option<i64>,
+    /// It passed its health checks once, which the circuit breaker has noticed.
+    was_healthy: bool,
 }
 
 impl Task {
@@ -326,41 +354,45 @@ impl Task {
     }
 }
 
-impl Ecs {
-    /// When a task changes by itself, or a restart is no longer throttled.
-    pub(crate) fn next_due_ms(&self) -> Option<i64> {
-        self.services
-            .values()
-            .flat_map(|service| {
-                let tasks = service.tasks.iter().filter_map(|task| task.due);
-                let retries = service.units.iter().filter_map(|unit| {
-                    (unit.retry_at > 0 && service.status == ServiceStatus::Active)
-                        .then_some(unit.retry_at)
-                });
-                tasks.chain(retries)
-            })
+impl Service {
+    /// When something of it changes by itself after `now`.
+    fn next_due(&self, now: i64) -> Option<i64> {
+        if self.status == ServiceStatus::Inactive {
+            return self.tasks.iter().filter_map(|task| task.due).min();
+        }
+        let tasks = self.tasks.iter().flat_map(|task| {
+            let grace = (task.state == TaskState::Running).then_some(task.started_at);
+            let grace = grace.flatten().map(|started| started + self.grace_ms);
+            [task.due, grace].into_iter().flatten()
+        });
+        let active = self.status == ServiceStatus::Active;
+        let retries = self.units.iter().map(|unit| unit.retry_at);
+        let retries = retries.filter(|at| active && *at > 0);
+        let running = self.service_deployments.iter().rev();
+        let running = running.take_while(|one| !one.is_over());
+        tasks
+            .chain(retries)
+            .chain(running.flat_map(ServiceDeployment::next_due))
+            .filter(|at| *at > now)
             .min()
     }
+}
 
-    /// Whether a task's grace period ends after the one moment and not after the other.
-    pub(crate) fn grace_ends(&self, after: i64, until: i64) -> bool {
-        self.services
-            .values()
-            .filter(|service| service.grace_ms > 0)
-            .any(|service| {
-                let mut starts = service.tasks.iter().filter_map(|task| task.started_at);
-                starts.any(|at| (after + 1..=until).contains(&(at + service.grace_ms)))
-            })
+impl Ecs {
+    /// When a service changes by itself.
+    pub(crate) fn next_due_ms(&self) -> Option<i64> {
+        self.services.next_due_ms()
     }
 
-    /// The addresses that answer a health check.
-    pub(crate) fn answering_addresses(&self) -> BTreeSet<&str> {
-        self.services
-            .values()
-            .flat_map(|service| service.tasks.iter())
-            .filter(|task| task.state == TaskState::Running && !task.behaviour.unhealthy)
-            .map(|task| task.address.as_str())
-            .collect()
+    /// Whether a running task with this address answers a health check.
+    pub(crate) fn answers(&self, address: &str) -> bool {
+        self.services.at_address(address).is_some_and(|service| {
+            service.tasks.iter().any(|task| {
+                task.address == address
+                    && task.state == TaskState::Running
+                    && !task.behaviour.unhealthy
+            })
+        })
     }
 
     /// The revision with this ARN, whatever its status.

@@ -2,12 +2,14 @@
 
 use rand::Rng;
 
+use super::circuit_breaker::CircuitBreaker;
 use super::{Controller, Service, ServiceStatus, Task, TaskState, Unit, UnitStatus};
 use crate::world::elb::Health;
 use crate::world::ids;
 use crate::world::region::Region;
 
 const CRASH_AFTER_MS: i64 = 8_000;
+const SETTLED_AFTER_MS: i64 = 10_000;
 const STOP_MS: i64 = 5_000;
 const STOPPED_KEPT_MS: i64 = 3_600_000;
 const FIRST_RETRY_MS: i64 = 10_000;
@@ -19,12 +21,20 @@ impl Region {
     pub(crate) fn step_tasks(&mut self) -> bool {
         let now = self.now;
         let mut moved = false;
-        for service in self.ecs.services.values_mut() {
-            let before = service.tasks.len();
-            service
-                .tasks
-                .retain(|task| task.state != TaskState::Stopped || !task.is_due(now));
-            moved |= service.tasks.len() != before;
+        self.ecs.services.touch_due(now);
+        for key in self.ecs.services.touched() {
+            let Some(mut service) = self.ecs.services.remove(&key) else {
+                continue;
+            };
+            let services = &mut self.ecs.services;
+            service.tasks.retain(|task| {
+                let kept = task.state != TaskState::Stopped || !task.is_due(now);
+                if !kept {
+                    services.forget_address(&task.address);
+                    moved = true;
+                }
+                kept
+            });
             let mut failed: Vec<String> = Vec::new();
             for task in &mut service.tasks {
                 if !task.is_due(now) {
@@ -39,15 +49,18 @@ impl Region {
                     TaskState::Pending => {
                         task.state = TaskState::Running;
                         task.started_at = Some(now);
-                        task.due = task
-                            .behaviour
-                            .crash_on_start
-                            .then_some(now + CRASH_AFTER_MS);
+                        task.due = if task.behaviour.crash_on_start {
+                            Some(now + CRASH_AFTER_MS)
+                        } else {
+                            // With nothing to check its health, it is well once it has run for a while.
+                            task.targets.is_empty().then_some(now + SETTLED_AFTER_MS)
+                        };
                         for (group, port) in &task.targets {
                             let zone = Some(task.zone.clone());
                             self.elb.register(group, &task.address, *port, zone);
                         }
                     }
+                    TaskState::Running if !task.behaviour.crash_on_start => task.due = None,
                     TaskState::Running => {
                         for (group, port) in &task.targets {
                             self.elb.deregister(group, &task.address, *port, now);
@@ -82,20 +95,24 @@ impl Region {
                     unit.record_failure(now);
                 }
             }
+            self.ecs.services.insert(key, service);
         }
         moved
     }
 
     /// The service scheduler: compares what runs with what should.
     pub(crate) fn step_services(&mut self) -> bool {
-        let keys: Vec<_> = self.ecs.services.keys().cloned().collect();
         let mut moved = false;
-        for key in keys {
+        for key in self.ecs.services.touched() {
             // Taken out while it is worked on, because the rest of the region is needed beside it.
-            if let Some(mut service) = self.ecs.services.remove(&key) {
-                moved |= self.schedule(&mut service);
-                self.ecs.services.insert(key, service);
-            }
+            let Some(mut service) = self.ecs.services.remove(&key) else {
+                self.ecs.services.plan(&key, None);
+                continue;
+            };
+            let again = self.schedule(&mut service);
+            moved |= again;
+            self.ecs.services.plan(&key, service.next_due(self.now));
+            self.ecs.services.put_back(key, service, again);
         }
         moved
     }
@@ -106,7 +123,14 @@ impl Region {
         }
         let mut moved = self.replace_unhealthy(service);
         if service.controller == Controller::Ecs {
-            moved |= self.plan_rolling(service);
+            moved |= self.note_healthy_tasks(service);
+            moved |= self.step_service_deployments(service);
+            let latest = service.service_deployments.last();
+            if latest.is_some_and(|one| one.strategy.is_native()) {
+                moved |= self.plan_native(service);
+            } else {
+                moved |= self.plan_rolling(service);
+            }
         }
         for index in 0..service.units.len() {
             moved |= self.scale_unit(service, index);
@@ -130,6 +154,8 @@ impl Region {
         {
             service.status = ServiceStatus::Inactive;
             service.units.clear();
+            service.service_deployments.clear();
+            service.revisions.clear();
             moved = true;
         }
         for unit in &mut service.units {
@@ -175,135 +201,32 @@ impl Region {
         !failed.is_empty()
     }
 
-    /// How many tasks the old and the new deployment of a rolling service may have.
-    fn plan_rolling(&mut self, service: &mut Service) -> bool {
-        let percent = |key: &str, default: i64| {
-            service
-                .deployment_configuration
-                .get(key)
-                .as_i64()
-                .unwrap_or(default)
-        };
-        let most = service.desired * percent("maximumPercent", 200) / 100;
-        let least = (service.desired as f64 * percent("minimumHealthyPercent", 100) as f64 / 100.0)
-            .ceil() as i64;
-        let Some(primary) = service.primary().map(|unit| unit.id.clone()) else {
-            return false;
-        };
-        let healthy = service
-            .tasks
-            .iter()
-            .filter(|task| task.unit == primary && self.task_is_healthy(task))
-            .count() as i64;
-        let old_running: i64 = service
-            .tasks
-            .iter()
-            .filter(|task| task.unit != primary && !task.stopping())
-            .count() as i64;
-        let mut old_wanted = (least - healthy).max(0);
-        let breaker = service
-            .deployment_configuration
-            .get("deploymentCircuitBreaker");
-        let breaks = breaker.get("enable").as_bool() == Some(true);
-        let rolls_back = breaker.get("rollback").as_bool() == Some(true);
-        let threshold = ((service.desired as f64 * 0.5).ceil() as i64).clamp(3, 200);
-        let desired = service.desired;
+    /// Lets the circuit breaker see which tasks got healthy, and a revision that its images are known.
+    fn note_healthy_tasks(&mut self, service: &mut Service) -> bool {
+        let resets = CircuitBreaker::read(&service.deployment_configuration).resets;
         let mut moved = false;
-        let mut tripped = None;
-        // Oldest first: what served before keeps serving until the new one can.
-        for unit in &mut service.units {
-            let wanted = match unit.status {
-                UnitStatus::Primary => desired.min((most - old_running).max(0)),
-                _ => {
-                    let own = old_wanted.min(unit.rolling_wanted);
-                    old_wanted -= own;
-                    own
-                }
-            };
-            moved |= wanted != unit.rolling_wanted;
-            unit.rolling_wanted = wanted;
-            let running = unit
-                .rollout
-                .as_ref()
-                .is_some_and(|(state, _)| *state == "IN_PROGRESS");
-            let primary = unit.status == UnitStatus::Primary;
-            if primary && running && breaks && unit.failures_in_a_row >= threshold {
-                unit.rollout = Some((
-                    "FAILED",
-                    "ECS deployment circuit breaker: tasks failed to start.".to_string(),
-                ));
-                tripped = Some(unit.id.clone());
-                moved = true;
-            }
-        }
-        if let Some(failed) = tripped {
-            let name = service.name.clone();
-            self.note(
-                service,
-                format!("(service {name}) (deployment {failed}) deployment failed: tasks failed to start."),
-            );
-            let good = service.units.iter().rev().find(|unit| {
-                unit.id != failed
-                    && unit
-                        .rollout
-                        .as_ref()
-                        .is_some_and(|(state, _)| *state == "COMPLETED")
-            });
-            if let (true, Some(good)) = (rolls_back, good) {
-                let (target, id) = (good.task_definition.clone(), good.id.clone());
-                self.note(
-                    service,
-                    format!("(service {name}) rolling back to (deployment {id})."),
-                );
-                self.start_rolling(service, &target);
-                if let Some(unit) = service.units.last_mut() {
-                    unit.rollout = Some((
-                        "IN_PROGRESS",
-                        format!(
-                            "ECS deployment circuit breaker: rolling back to deploymentId {id}."
-                        ),
-                    ));
-                }
-            }
-        }
-        // The new deployment is complete when it alone serves, at full strength.
-        let others = service
-            .tasks
-            .iter()
-            .any(|task| task.unit != primary && !task.stopping());
-        let complete = healthy == service.desired && !others;
-        if complete {
-            let before = service.units.len();
-            service.units.retain(|unit| unit.id == primary);
-            moved |= service.units.len() != before;
-            if let Some(unit) = service.unit_mut(&primary)
-                && unit
-                    .rollout
-                    .as_ref()
-                    .is_some_and(|(state, _)| *state == "IN_PROGRESS")
+        for index in 0..service.tasks.len() {
+            let task = &service.tasks[index];
+            let unit = task.unit.clone();
+            if task.started_at == Some(self.now)
+                && let Some(revision) = service.unit(&unit).and_then(|unit| unit.revision.clone())
+                && let Some(own) = service.revisions.iter_mut().find(|own| own.arn == revision)
             {
-                let text = format!("ECS deployment {primary} completed.");
-                unit.rollout = Some(("COMPLETED", text));
-                moved = true;
+                own.images_known = true;
+            }
+            let task = &service.tasks[index];
+            if task.was_healthy || !self.task_is_healthy(task) {
+                continue;
+            }
+            service.tasks[index].was_healthy = true;
+            moved = true;
+            if let Some(unit) = service.unit_mut(&unit)
+                && resets
+            {
+                unit.failed_tasks = 0;
             }
         }
         moved
-    }
-
-    /// Begins a rolling deployment: the new unit is PRIMARY, the one before it ACTIVE.
-    pub(super) fn start_rolling(&mut self, service: &mut Service, task_definition: &str) {
-        for unit in &mut service.units {
-            unit.status = UnitStatus::Active;
-        }
-        let mut unit = self.new_unit(service, task_definition);
-        unit.status = UnitStatus::Primary;
-        unit.rollout = Some((
-            "IN_PROGRESS",
-            format!("ECS deployment {} in progress.", unit.id),
-        ));
-        service.task_definition = Some(task_definition.to_string());
-        service.units.push(unit);
-        service.steady = false;
     }
 
     /// A unit with the service's own settings, at full scale and ACTIVE.
@@ -326,6 +249,8 @@ impl Region {
             failed_tasks: 0,
             rolling_wanted: 0,
             rollout: None,
+            revision: None,
+            held: false,
             tags: crate::value::Value::Null,
         }
     }
@@ -350,6 +275,8 @@ impl Region {
                         "(task {})",
                         task.arn.rsplit('/').next().unwrap_or_default()
                     ));
+                    let key = (service.cluster.clone(), service.name.clone());
+                    self.ecs.services.learn_address(&task.address, key);
                     service.tasks.push(task);
                 }
             }
@@ -370,12 +297,19 @@ impl Region {
             // The newest go first: they are the least likely to be warm.
             let surplus = usize::try_from(-missing).unwrap_or_default();
             let reason = format!("Scaling activity initiated by (deployment {id})");
+            let mut stopped = Vec::new();
             for position in present.into_iter().rev().take(surplus) {
-                self.stop_task(&mut service.tasks[position], reason.clone());
+                let task = &mut service.tasks[position];
+                stopped.push(format!(
+                    "(task {})",
+                    task.arn.rsplit('/').next().unwrap_or_default()
+                ));
+                self.stop_task(task, reason.clone());
             }
             let text = format!(
-                "(service {}) has stopped {surplus} running tasks.",
-                service.name
+                "(service {}) has stopped {surplus} running tasks: {}.",
+                service.name,
+                stopped.join(" ")
             );
             self.note(service, text);
             service.units[index].updated_at = self.now;
@@ -414,6 +348,7 @@ impl Region {
             stopped_at: None,
             stop: None,
             exit_code: None,
+            was_healthy: false,
         })
     }
 
@@ -439,8 +374,9 @@ impl Region {
         }
     }
 
-    fn task_is_healthy(&self, task: &Task) -> bool {
+    pub(super) fn task_is_healthy(&self, task: &Task) -> bool {
         task.state == TaskState::Running
+            && (!task.targets.is_empty() || task.due.is_none())
             && task.targets.iter().all(|(group, port)| {
                 self.elb.health(group, &task.address, *port) == Some(Health::Healthy)
             })
@@ -470,7 +406,8 @@ impl Region {
                 }
             }
         }
-        let steady = !service.units.is_empty() && service.units.iter().all(|unit| unit.steady);
+        let at_rest = |unit: &Unit| unit.steady && unit.rollout_state() != Some("IN_PROGRESS");
+        let steady = !service.units.is_empty() && service.units.iter().all(at_rest);
         if steady && !service.steady {
             let text = format!("(service {}) has reached a steady state.", service.name);
             self.note(service, text);

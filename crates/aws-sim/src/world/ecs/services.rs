@@ -1,12 +1,17 @@
 //! The ECS operations on services.
 //!
-//! The text for a task definition of a CODE_DEPLOY service is \[O\], the others are \[K\]. Our choice: only
-//! the rolling strategy of the ECS controller; anything that would need more (ECS's own blue/green, linear,
-//! canary, hooks, deployment alarms, daemons) is refused.
+//! * The text for a task definition of a CODE_DEPLOY service is \[O\], the others are \[K\].
+//! * What makes UpdateService begin a deployment, and what does not: \[M\] UpdateServiceRequest.
+//! * Our choice: a member that is given as it was begins none; `currentServiceDeployment` is the latest, ended
+//!   or not; what needs parts of ECS that are not simulated (daemons, VPC Lattice, gateways) is refused.
 
 use super::operations::{bad, includes};
+use super::rolling::deployment_value;
+use super::service_deployments::ServiceDeployment;
 use super::task_definitions::client;
-use super::{Controller, Service, ServiceStatus, TaskState, Unit, UnitStatus};
+use super::{
+    Controller, Service, ServiceStatus, TaskState, UnitStatus, deployment_configuration, migration,
+};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::Caller;
@@ -14,7 +19,7 @@ use crate::world::read::{number_within, put, tags, tags_value, text, texts};
 use crate::world::region::Region;
 
 /// Members of CreateService that are kept and answered as given.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 16] = [
     "serviceRegistries",
     "launchType",
     "capacityProviderStrategy",
@@ -30,6 +35,7 @@ const KEPT: [&str; 15] = [
     "availabilityZoneRebalancing",
     "roleArn",
     "volumeConfigurations",
+    "serviceConnectConfiguration",
 ];
 
 const CODE_DEPLOY_ONLY: &str = "on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new deployment.";
@@ -96,7 +102,7 @@ impl Region {
             0,
             "InvalidParameterException",
         )?;
-        let deployment_configuration = deployment_configuration(
+        let deployment_configuration = deployment_configuration::merge(
             controller,
             &Value::map(),
             input.get("deploymentConfiguration"),
@@ -118,6 +124,7 @@ impl Region {
                 "A service with a CODE_DEPLOY deployment controller must have exactly one load balancer.",
             ));
         }
+        self.check_advanced(controller, &deployment_configuration, &load_balancers)?;
         if let Some(arn) = &task_definition {
             self.check_load_balancers(arn, &load_balancers)?;
             self.check_network(arn, input.get("networkConfiguration"))?;
@@ -170,9 +177,11 @@ impl Region {
             tasks: Vec::new(),
             events: std::collections::VecDeque::new(),
             steady: false,
+            revisions: Vec::new(),
+            service_deployments: Vec::new(),
         };
         match (controller, task_definition) {
-            (Controller::Ecs, Some(target)) => self.start_rolling(&mut service, &target),
+            (Controller::Ecs, Some(target)) => self.begin_deployment(&mut service, &target),
             (Controller::CodeDeploy, Some(target)) => {
                 let mut unit = self.new_unit(&service, &target);
                 unit.status = UnitStatus::Primary;
@@ -197,11 +206,6 @@ impl Region {
         };
         let awsvpc = definition.value.get("networkMode").as_str() == Some("awsvpc");
         for entry in load_balancers.as_list() {
-            if !entry.get("advancedConfiguration").is_null() {
-                return Err(bad(
-                    "loadBalancers.advancedConfiguration belongs to deployment strategies that are not simulated.",
-                ));
-            }
             let name = text(entry, "containerName")
                 .ok_or_else(|| bad("Container name should not be null or empty."))?;
             let port = entry
@@ -278,16 +282,9 @@ impl Region {
                 "Service not found.",
             ));
         };
-        let controller = service.controller;
+        let controller = migration::next_controller(service, input)?;
+        let migrates = controller != service.controller;
         check_unsupported(input)?;
-        if !input.get("deploymentController").is_null() {
-            let wanted = text(input.get("deploymentController"), "type");
-            if wanted != Some(controller.name()) {
-                return Err(bad(
-                    "Changing the deployment controller of a service is not simulated.",
-                ));
-            }
-        }
         let target = match text(input, "taskDefinition") {
             None => None,
             Some(_) if controller == Controller::CodeDeploy => {
@@ -307,6 +304,12 @@ impl Region {
             ("platformVersion", "platform version"),
             ("loadBalancers", "load balancers"),
             ("capacityProviderStrategy", "capacity provider strategy"),
+            ("serviceRegistries", "service registries"),
+            (
+                "serviceConnectConfiguration",
+                "Service Connect configuration",
+            ),
+            ("volumeConfigurations", "volume configurations"),
         ];
         if controller != Controller::Ecs {
             for (member, words) in moves {
@@ -332,7 +335,7 @@ impl Region {
                 }));
             }
         }
-        let configuration = deployment_configuration(
+        let configuration = deployment_configuration::merge(
             controller,
             &service.deployment_configuration,
             input.get("deploymentConfiguration"),
@@ -354,6 +357,7 @@ impl Region {
         };
         let next = target.clone().or_else(|| service.task_definition.clone());
         if let (Controller::Ecs, Some(next)) = (controller, &next) {
+            self.check_advanced(controller, &configuration, &balancers)?;
             self.check_load_balancers(next, &balancers)?;
             self.check_network(next, &network)?;
         }
@@ -369,8 +373,15 @@ impl Region {
             .as_ref()
             .is_some_and(|arn| Some(arn) != service.task_definition.as_ref())
             || input.get("forceNewDeployment").as_bool() == Some(true)
-            || changes;
+            || changes
+            || migrates;
+        if deploys && controller == Controller::Ecs {
+            Region::check_room_for_deployment(service)?;
+        }
         if let Some(mut service) = self.ecs.services.remove(&key) {
+            if migrates {
+                self.take_over(&mut service);
+            }
             service.deployment_configuration = configuration;
             service.load_balancers = balancers;
             if desired != service.desired {
@@ -389,7 +400,7 @@ impl Region {
             let grace = service.given.get("healthCheckGracePeriodSeconds").as_i64();
             service.grace_ms = grace.unwrap_or_default() * 1000;
             if let (true, Some(next)) = (deploys, next) {
-                self.start_rolling(&mut service, &next);
+                self.begin_deployment(&mut service, &next);
             }
             self.ecs.services.insert(key.clone(), service);
         }
@@ -507,9 +518,39 @@ impl Region {
             Controller::Ecs => (units, Value::Null),
             _ => (Vec::new(), Value::List(units)),
         };
+        let current: Vec<Value> = service
+            .units
+            .iter()
+            .filter_map(|unit| {
+                let (running, pending) = service.counts(&unit.id);
+                Some(structure! {
+                    "arn": unit.revision.as_deref()?,
+                    "requestedTaskCount": service.wanted(unit),
+                    "runningTaskCount": running,
+                    "pendingTaskCount": pending,
+                })
+            })
+            .collect();
         let mut value = service.given.clone();
         crate::world::read::default(&mut value, "healthCheckGracePeriodSeconds", 0_i64);
+        // A deployment's own member, not a service's.
+        for member in ["serviceConnectConfiguration", "volumeConfigurations"] {
+            if let Value::Map(map) = &mut value {
+                map.remove(member);
+            }
+        }
         value
+            .with(
+                "currentServiceDeployment",
+                service
+                    .service_deployments
+                    .last()
+                    .map(ServiceDeployment::arn),
+            )
+            .with(
+                "currentServiceRevisions",
+                (service.controller == Controller::Ecs).then_some(current),
+            )
             .with("serviceArn", service.arn.as_str())
             .with("serviceName", service.name.as_str())
             .with("clusterArn", cluster_arn)
@@ -552,114 +593,16 @@ impl Region {
 
 /// Members that need parts of ECS which are not simulated.
 fn check_unsupported(input: &Value) -> Result<(), AwsError> {
-    for member in ["serviceConnectConfiguration", "vpcLatticeConfigurations"] {
+    for member in [
+        "vpcLatticeConfigurations",
+        "gatewayConnectors",
+        "monitoring",
+    ] {
         let value = input.get(member);
-        let off = value.get("enabled").as_bool() == Some(false)
-            || matches!(value, Value::List(list) if list.is_empty());
+        let off = matches!(value, Value::List(list) if list.is_empty());
         if !value.is_null() && !off {
             return Err(bad(format!("{member} is not simulated.")));
         }
     }
     Ok(())
-}
-
-fn deployment_configuration(
-    controller: Controller,
-    current: &Value,
-    given: &Value,
-) -> Result<Value, AwsError> {
-    let mut value = current.clone();
-    for (key, default, most) in [
-        ("maximumPercent", 200, 1000),
-        ("minimumHealthyPercent", 100, 100),
-    ] {
-        let before = current.get(key).as_i64().unwrap_or(default);
-        let number = number_within(given, key, 0..=most, before, "InvalidParameterException")?;
-        put(&mut value, key, number);
-    }
-    if value.get("maximumPercent").as_i64() <= value.get("minimumHealthyPercent").as_i64() {
-        return Err(bad(
-            "maximumPercent must be greater than minimumHealthyPercent.",
-        ));
-    }
-    let strategy = text(given, "strategy").unwrap_or("ROLLING");
-    if strategy != "ROLLING" {
-        return Err(bad(format!(
-            "The deployment strategy {strategy} of the ECS deployment controller is not simulated."
-        )));
-    }
-    let unsupported = [
-        "lifecycleHooks",
-        "canaryConfiguration",
-        "linearConfiguration",
-        "earlySuccessCriteria",
-        "monitoring",
-    ];
-    for key in unsupported {
-        let member = given.get(key);
-        if !member.is_null() && !matches!(member, Value::List(list) if list.is_empty()) {
-            return Err(bad(format!(
-                "deploymentConfiguration.{key} is not simulated."
-            )));
-        }
-    }
-    if given.get("alarms").get("enable").as_bool() == Some(true) {
-        return Err(bad(
-            "Deployment alarms of the ECS deployment controller are not simulated.",
-        ));
-    }
-    if given
-        .get("bakeTimeInMinutes")
-        .as_i64()
-        .is_some_and(|minutes| minutes != 0)
-    {
-        return Err(bad("A bake time of the rolling strategy is not simulated."));
-    }
-    if controller == Controller::Ecs {
-        let breaker = given.get("deploymentCircuitBreaker");
-        if breaker.get("enable").as_bool() == Some(true) {
-            let settings = ["thresholdConfiguration", "resetOnHealthyTask"];
-            if settings.iter().any(|key| !breaker.get(key).is_null()) {
-                return Err(bad(
-                    "Settings of the circuit breaker other than its default are not simulated.",
-                ));
-            }
-        }
-        if !breaker.is_null() {
-            put(&mut value, "deploymentCircuitBreaker", breaker.clone());
-        }
-        crate::world::read::default(
-            &mut value,
-            "deploymentCircuitBreaker",
-            structure! { "enable": false, "rollback": false },
-        );
-        put(&mut value, "strategy", "ROLLING");
-        put(&mut value, "bakeTimeInMinutes", 0_i64);
-    }
-    Ok(value)
-}
-
-fn deployment_value(service: &Service, unit: &Unit) -> Value {
-    let (running, pending) = service.counts(&unit.id);
-    let (state, reason) = match &unit.rollout {
-        Some((state, reason)) => (Some(*state), Some(reason.as_str())),
-        None => (None, None),
-    };
-    structure! {
-        "id": unit.id.as_str(),
-        "status": unit.status.name(),
-        "taskDefinition": unit.task_definition.as_str(),
-        "desiredCount": unit.rolling_wanted,
-        "pendingCount": pending,
-        "runningCount": running,
-        "failedTasks": unit.failed_tasks,
-        "createdAt": Value::Time(unit.created_at),
-        "updatedAt": Value::Time(unit.updated_at),
-        "launchType": unit.given.get("launchType").clone(),
-        "platformVersion": unit.given.get("platformVersion").clone(),
-        "platformFamily": unit.given.get("platformFamily").clone(),
-        "networkConfiguration": unit.given.get("networkConfiguration").clone(),
-        "rolloutState": state,
-        "rolloutStateReason": reason,
-    }
 }

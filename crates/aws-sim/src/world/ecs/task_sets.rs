@@ -79,6 +79,7 @@ impl Region {
         external_id: Option<String>,
     ) -> Result<String, AwsError> {
         let arn = self.runnable_task_definition(task_definition)?.arn.clone();
+        self.check_advanced(Controller::External, &Value::Null, &load_balancers)?;
         self.check_load_balancers(&arn, &load_balancers)?;
         let Some(mut service) = self.ecs.services.remove(key) else {
             return Err(AwsError::caller(

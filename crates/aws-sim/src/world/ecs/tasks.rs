@@ -155,7 +155,7 @@ impl Region {
 }
 
 /// The digest that a registry would have given the image: from the reference itself, or made of its text.
-fn image_digest(image: &str) -> String {
+pub(super) fn image_digest(image: &str) -> String {
     match image.split_once('@') {
         Some((_, digest)) => digest.to_string(),
         None => format!("sha256:{}", hex::encode(Sha256::digest(image.as_bytes()))),

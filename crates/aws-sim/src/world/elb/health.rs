@@ -80,7 +80,6 @@ impl Elb {
 impl Region {
     /// Health checks, draining and use of every target group.
     pub(crate) fn step_targets(&mut self) -> bool {
-        let answering = self.ecs.answering_addresses();
         let used: BTreeSet<String> = self
             .elb
             .routes()
@@ -104,12 +103,15 @@ impl Region {
                     continue;
                 }
                 if !in_use {
-                    moved |= target.health != Health::Initial || target.due.is_some();
+                    if target.health != Health::Initial || target.due.is_some() {
+                        moved = true;
+                        self.ecs.services.touch_address(&target.id);
+                    }
                     target.health = Health::Initial;
                     target.due = None;
                     continue;
                 }
-                let answers = answering.contains(target.id.as_str());
+                let answers = self.ecs.answers(&target.id);
                 let settled = (target.health == Health::Healthy && answers)
                     || (target.health == Health::Unhealthy && !answers);
                 if settled {
@@ -126,6 +128,7 @@ impl Region {
                             };
                             target.due = None;
                             moved = true;
+                            self.ecs.services.touch_address(&target.id);
                         }
                     }
                     _ => {

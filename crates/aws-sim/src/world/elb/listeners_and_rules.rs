@@ -31,7 +31,7 @@ pub(crate) fn forwards(actions: &[Value]) -> Vec<(&str, i64)> {
         .collect()
 }
 
-fn forward_action(pairs: &[(&str, i64)], stickiness: Value) -> Value {
+pub(super) fn forward_action(pairs: &[(&str, i64)], stickiness: Value) -> Value {
     let groups = pairs
         .iter()
         .map(|(arn, weight)| structure! { "TargetGroupArn": *arn, "Weight": *weight })
@@ -49,7 +49,7 @@ fn forward_action(pairs: &[(&str, i64)], stickiness: Value) -> Value {
     action
 }
 
-fn no_stickiness() -> Value {
+pub(super) fn no_stickiness() -> Value {
     structure! { "Enabled": false }
 }
 

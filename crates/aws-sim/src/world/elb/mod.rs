@@ -8,6 +8,7 @@ mod health;
 mod listeners_and_rules;
 mod load_balancers;
 mod target_groups;
+mod weighted_routes;
 
 use std::collections::BTreeMap;
 

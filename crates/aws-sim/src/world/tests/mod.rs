@@ -1,6 +1,10 @@
 //! Scenarios driven as a client would drive them: calls and passing time. Assertions read AWS's answers only.
 
 mod deployments;
+mod ecs_history;
+mod ecs_invariants;
+mod ecs_native;
+mod ecs_rolling;
 mod invariants;
 mod limits;
 mod operations;
@@ -415,12 +419,13 @@ impl Account {
     fn invoked(&self) -> Vec<(String, String)> {
         self.effects
             .iter()
-            .map(|effect| match effect {
+            .filter_map(|effect| match effect {
                 Effect::InvokeHook {
                     deployment_id,
                     execution_id,
                     ..
-                } => (deployment_id.clone(), execution_id.clone()),
+                } => Some((deployment_id.clone(), execution_id.clone())),
+                Effect::InvokeLifecycleHook { .. } => None,
             })
             .collect()
     }

@@ -141,7 +141,7 @@ fn a_codedeploy_service_is_only_scaled_by_update_service() {
         ("forceNewDeployment", json!(true)),
         ("platformVersion", json!("1.4.0")),
         ("loadBalancers", json!([])),
-        ("deploymentController", json!({"type": "ECS"})),
+        ("deploymentController", json!({"type": "EXTERNAL"})),
     ] {
         assert_eq!(
             account
@@ -238,13 +238,14 @@ fn services_are_described_listed_and_refused() {
         ),
         (
             "deploymentConfiguration",
-            json!({"strategy": "CANARY"}),
-            "not simulated",
+            json!({"strategy": "BLUE_GREEN"}),
+            "bakeTimeInMinutes",
         ),
         (
             "deploymentConfiguration",
-            json!({"lifecycleHooks": [{"targetType": "PAUSE"}]}),
-            "not simulated",
+            json!({"strategy": "CANARY", "lifecycleHooks":
+                [{"targetType": "PAUSE", "lifecycleStages": ["TEST_TRAFFIC_SHIFT"]}]}),
+            "Invalid lifecycle stage provided for Pause Hook",
         ),
         (
             "deploymentConfiguration",
