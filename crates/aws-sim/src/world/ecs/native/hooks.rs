@@ -13,6 +13,7 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::door::clock::rfc3339;
 use crate::door::json::{TimeForm, from_json, to_json};
 use crate::value::Value;
 use crate::world::codedeploy::HookBehaviour;
@@ -54,6 +55,8 @@ pub(in crate::world::ecs) struct HookRun {
     ask_at: Option<i64>,
     /// What the function will have said then.
     answer: Option<(i64, Answer)>,
+    /// The status that was last told as an event.
+    told: Option<&'static str>,
 }
 
 impl HookRun {
@@ -194,6 +197,7 @@ impl Region {
                 details: hook.get("hookDetails").clone(),
                 ask_at: function.is_some().then_some(now),
                 answer: None,
+                told: None,
                 function,
             });
         }
@@ -241,9 +245,32 @@ impl Region {
                     hook.stage
                 ));
             }
+            if hook.told != Some(hook.status) {
+                hook.told = Some(hook.status);
+                self.tell_hook(service, one, hook);
+            }
         }
         let passed = !hooks.iter().any(HookRun::is_open);
         (moved, failure.map_or(Ok(passed), Err))
+    }
+
+    /// `ECS Hook State Change` \[D\] ecs_hook_state_change_events.
+    fn tell_hook(&mut self, service: &Service, one: &ServiceDeployment, hook: &HookRun) {
+        let bad = matches!(hook.status, "FAILED" | "TIMED_OUT");
+        let detail = json!({
+            "eventType": if bad { "ERROR" } else { "INFO" },
+            "eventName": format!("HOOK_{}", hook.status),
+            "hookId": hook.id,
+            "hookType": if hook.function.is_some() { "AWS_LAMBDA" } else { "PAUSE" },
+            "expiresAt": rfc3339(hook.expires_at),
+            "lifecycleStage": hook.stage,
+            "clusterArn": self.arn("ecs", &format!("cluster/{}", service.cluster)),
+            "serviceArn": service.arn,
+            "serviceDeploymentArn": one.arn,
+            "updatedAt": rfc3339(self.now),
+        });
+        let resources = vec![one.arn.clone()];
+        self.emit("aws.ecs", "ECS Hook State Change", resources, detail);
     }
 
     /// Invokes the function of a hook.
