@@ -64,8 +64,9 @@ impl HookRun {
         matches!(self.status, "AWAITING_ACTION" | "IN_PROGRESS")
     }
 
-    pub(super) fn is_open_pause(&self) -> bool {
-        self.is_open() && self.function.is_none()
+    /// When the fuse of a pause has burned down; `None` of a function.
+    pub(super) fn pause_ends(&self) -> Option<i64> {
+        self.function.is_none().then_some(self.expires_at)
     }
 
     /// When it moves by itself.

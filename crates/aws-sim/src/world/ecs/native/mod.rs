@@ -261,8 +261,7 @@ impl Region {
                 return true;
             }
         };
-        let pauses = run.hooks.iter().any(HookRun::is_open_pause);
-        let late = run.deadline.is_some_and(|at| at <= now) && !pauses;
+        let late = run.deadline.is_some_and(|at| at <= now);
         if late || run.last <= now {
             let reason = format!(
                 "Service deployment rolled back because the {} lifecycle stage timed out.",
@@ -358,6 +357,11 @@ impl Region {
         let hooks = self.new_hook_runs(one, stage.name());
         run.hooks_count = !hooks.is_empty();
         if run.hooks_count {
+            // A pause has a fuse of its own, which may be longer than a stage may last. Our choice: the rest of the
+            // stage has its 24 hours after it.
+            let fuses = hooks.iter().filter_map(HookRun::pause_ends);
+            let fuse = fuses.max().map(|at| at + STAGE_LIMIT_MS);
+            run.deadline = run.deadline.max(fuse);
             run.hooks = hooks;
         }
     }
@@ -410,19 +414,13 @@ impl Region {
                     unit.held = false;
                 }
             }
-            Stage::TestShift => {
-                if run.routes.iter().any(Route::has_test) {
-                    if !self.shift_test(&run.routes, !run.back) {
-                        return gone();
-                    }
-                    run.test_moved = true;
-                    set_share(
-                        one,
-                        run.blue.as_deref(),
-                        if run.back { 0.0 } else { 100.0 },
-                        |part| &mut part.test,
-                    );
+            Stage::TestShift if run.routes.iter().any(Route::has_test) => {
+                if !self.shift_test(&run.routes, !run.back) {
+                    return gone();
                 }
+                run.test_moved = true;
+                let share = if run.back { 0.0 } else { 100.0 };
+                set_share(one, run.blue.as_deref(), share, |part| &mut part.test);
             }
             Stage::ProductionShift => {
                 let (percent, wait) = if run.back {
