@@ -84,6 +84,8 @@ pub struct Facts {
     pub busiest: (String, i64),
     /// A service in the middle.
     pub middling: String,
+    /// A person in the middle of those who began deployments, and how many they began.
+    pub actor: (String, i64),
     /// The identifier of a deployment with timeline, gate and golden signals.
     pub deployment: String,
     /// A moment in the middle, in milliseconds, with the identifier of a deployment then.
@@ -248,6 +250,16 @@ async fn facts(pool: &SqlitePool, file: &Path) -> Result<Facts> {
         .cloned()
         .context("there is no service")?;
     let middling = of_services[of_services.len() / 2].0.clone();
+    let people: Vec<(String, i64)> = sqlx::query_as(
+        "select initiator, count(*) from deployments where initiator like '%.__' \
+         group by initiator order by count(*) desc, initiator",
+    )
+    .fetch_all(pool)
+    .await?;
+    let actor = people
+        .get(people.len() / 2)
+        .cloned()
+        .context("nobody began a deployment")?;
     let (deployment,): (String,) = sqlx::query_as(
         "select deployment_id from metric_points where exists \
          (select 1 from gates where gates.deployment_id = metric_points.deployment_id) limit 1",
@@ -278,6 +290,7 @@ async fn facts(pool: &SqlitePool, file: &Path) -> Result<Facts> {
         bytes: std::fs::metadata(file)?.len(),
         busiest,
         middling,
+        actor,
         deployment,
         middle,
         oldest,

@@ -179,8 +179,10 @@ pub async fn run(options: &Options) -> Result<Report> {
                 facts.bytes / 1024 / 1024
             ),
             format!(
-                "The busiest service has {} deployments.",
-                grouped(facts.busiest.1)
+                "The busiest service has {} deployments; the actor, {}, began {}.",
+                grouped(facts.busiest.1),
+                facts.actor.0,
+                grouped(facts.actor.1)
             ),
         ],
         tables: vec![table, rest],
@@ -269,6 +271,13 @@ fn walk(conditions: &str) -> String {
     )
 }
 
+/// What is looked for in each row where few fit the other filters.
+fn contains(text: &str) -> String {
+    let columns = ["reason", "aws_id", "service_name", "target_revision"]
+        .map(|column| format!("lower({column}) like '%{text}%'"));
+    format!("({})", columns.join(" or "))
+}
+
 /// A search by the text index, as the store makes it.
 fn search(text: &str, conditions: &str) -> String {
     let found = format!(
@@ -294,6 +303,7 @@ fn cases(facts: &Facts) -> Vec<Case> {
         });
     };
     let (busy, middling) = (&facts.busiest.0, &facts.middling);
+    let actor = &facts.actor.0;
     let (middle_at, middle_id) = &facts.middle;
     let (oldest_at, oldest_id) = &facts.oldest;
     let month = 30 * 86_400_000;
@@ -341,8 +351,8 @@ fn cases(facts: &Facts) -> Vec<Case> {
         ),
         (
             "actor, one",
-            "actor=oskar.13".to_string(),
-            walk("initiator = 'oskar.13'"),
+            format!("actor={actor}"),
+            walk(&format!("initiator = '{actor}'")),
         ),
         (
             "actor, nobody",
@@ -370,13 +380,20 @@ fn cases(facts: &Facts) -> Vec<Case> {
         ),
         (
             "busiest service, one actor",
-            format!("service={busy}&actor=oskar.13"),
-            walk(&format!("service_id = '{busy}' and initiator = 'oskar.13'")),
+            format!("service={busy}&actor={actor}"),
+            walk(&format!("service_id = '{busy}' and initiator = '{actor}'")),
+        ),
+        (
+            "busiest service, nobody",
+            format!("service={busy}&actor=nobody+at+all"),
+            walk(&format!(
+                "service_id = '{busy}' and initiator = 'nobody at all'"
+            )),
         ),
         (
             "one actor, failed",
-            "actor=oskar.13&outcome=failed".to_string(),
-            walk("initiator = 'oskar.13' and outcome = 'failed'"),
+            format!("actor={actor}&outcome=failed"),
+            walk(&format!("initiator = '{actor}' and outcome = 'failed'")),
         ),
         (
             "failed, a month",
@@ -426,8 +443,13 @@ fn cases(facts: &Facts) -> Vec<Case> {
         ),
         (
             "text, one actor",
-            "q=hotfix&actor=oskar.13".to_string(),
-            search("hotfix", "lower(initiator) like '%oskar.13%' and"),
+            format!("q=hotfix&actor={actor}"),
+            walk(&format!("initiator = '{actor}' and {}", contains("hotfix"))),
+        ),
+        (
+            "text, nobody",
+            "q=hotfix&actor=nobody+at+all".to_string(),
+            walk("initiator = 'nobody at all'"),
         ),
     ];
     for (name, query, statement) in &history {

@@ -42,7 +42,7 @@ const DEFAULT_LIMIT: i64 = 50;
 const LOOKED_THROUGH_INITIATORS: i64 = 2000;
 
 /// Up to how many initiators are walked each along its own index.
-const FEW_INITIATORS: usize = 20;
+const FEW_INITIATORS: i64 = 20;
 
 /// Which deployments, and from where on. What is `None` does not filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,27 +116,19 @@ impl Store {
         &self,
         query: &DeploymentQuery,
     ) -> Result<Vec<DeploymentRecord>, StoreError> {
-        if self.searches_by_index(query, || narrow(query)).await? {
-            let (sql, conditions) = statement(query, true);
-            let rows: Vec<DeploymentRow> = conditions
-                .bind_as(sqlx::query_as(&sql))
-                .fetch_all(&self.reader)
-                .await
-                .doing("searching the history")?;
-            return records(rows);
-        }
-        // A service has few deployments, and few are in a phase: walking them is the quickest whoever the actor is.
         let initiators = match &query.actor {
-            Some(actor) if query.service.is_none() && query.phase.is_none() => {
-                self.initiators_like(actor).await?
-            }
-            Some(_) | None => Initiators::Many,
+            Some(actor) => self.initiators_like(actor).await?,
+            None => Initiators::Many,
         };
-        let (sql, conditions) = match initiators {
+        let names = match &initiators {
             Initiators::None => return Ok(Vec::new()),
-            Initiators::Few(names) => page_of_few(query, &names),
-            Initiators::Many => statement(query, false),
+            Initiators::Few(names) => Some(names.as_slice()),
+            Initiators::Many => None,
         };
+        let by_text_index = self
+            .searches_by_index(query, || narrow(query, names))
+            .await?;
+        let (sql, conditions) = statement(query, names, by_text_index);
         let rows: Vec<DeploymentRow> = conditions
             .bind_as(sqlx::query_as(&sql))
             .fetch_all(&self.reader)
@@ -145,32 +137,36 @@ impl Store {
         records(rows)
     }
 
-    /// The initiators that contain the text, found by jumping from name to name in the index.
+    /// The initiators that contain the text, found by jumping from name to name in the index. The names that do not
+    /// stay in the database: handing over each would take longer than finding them.
     async fn initiators_like(&self, actor: &str) -> Result<Initiators, StoreError> {
         let contains = contains("name").replace('?', "$1");
         let sql = format!(
             "with recursive names(name) as (select min(initiator) from deployments union all \
              select (select min(initiator) from deployments where initiator > names.name) \
-             from names where names.name is not null) \
-             select name, case when {contains} then cast(1 as bigint) else cast(0 as bigint) end from \
-             (select name from names limit $2) as first_names where name is not null"
+             from names where names.name is not null), \
+             first_names(name) as materialized (select name from names where name is not null limit $2) \
+             select '' as name, count(*) as seen from first_names union all \
+             select name, cast(-1 as bigint) from \
+             (select name from first_names where {contains} limit $3) as fitting"
         );
-        let names: Vec<(String, i64)> = sqlx::query_as(&sql)
+        let rows: Vec<(String, i64)> = sqlx::query_as(&sql)
             .bind(escaped(actor))
             .bind(LOOKED_THROUGH_INITIATORS)
+            .bind(FEW_INITIATORS + 1)
             .fetch_all(&self.reader)
             .await
             .doing("reading who began deployments")?;
-        let all_seen = i64::try_from(names.len()).unwrap_or(i64::MAX) < LOOKED_THROUGH_INITIATORS;
-        let fitting: Vec<String> = names
-            .into_iter()
-            .filter(|(_, fits)| *fits == 1)
-            .map(|(name, _)| name)
-            .collect();
-        Ok(match fitting.len() {
-            _ if !all_seen => Initiators::Many,
+        let (counts, fitting): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(_, seen)| *seen >= 0);
+        let is_cut = counts
+            .iter()
+            .any(|(_, seen)| *seen >= LOOKED_THROUGH_INITIATORS);
+        let fitting: Vec<String> = fitting.into_iter().map(|(name, _)| name).collect();
+        Ok(match fitting.len() as i64 {
+            _ if is_cut => Initiators::Many,
             0 => Initiators::None,
-            count if count <= FEW_INITIATORS => Initiators::Few(fitting),
+            1..=FEW_INITIATORS => Initiators::Few(fitting),
             _ => Initiators::Many,
         })
     }
@@ -372,39 +368,53 @@ fn conditions(query: &DeploymentQuery) -> Conditions {
     conditions
 }
 
-/// The conditions of a query but for the text, which is looked up.
-fn conditions_of_search(query: &DeploymentQuery) -> Conditions {
-    let mut conditions = conditions_but_words(query);
-    if let Some(actor) = &query.actor {
-        conditions.add(&contains("initiator"), escaped(actor));
+/// Adds that the initiator is one of these names or, where they are too many to name, contains the query's text.
+fn add_actor(conditions: &mut Conditions, query: &DeploymentQuery, names: Option<&[String]>) {
+    match (names, &query.actor) {
+        (Some(names), _) => conditions.add_one_of("initiator", names.iter().map(String::as_str)),
+        (None, Some(actor)) => conditions.add(&contains("initiator"), escaped(actor)),
+        (None, None) => {}
     }
-    conditions
 }
 
 /// The conditions that an index answers, if there is one among them that may leave few.
-fn narrow(query: &DeploymentQuery) -> Option<Conditions> {
+fn narrow(query: &DeploymentQuery, names: Option<&[String]>) -> Option<Conditions> {
     let is_narrow = query.service.is_some()
         || query.outcome.is_some()
         || query.phase.is_some()
-        || query.from.is_some();
-    is_narrow.then(|| conditions_but_words(query))
+        || query.from.is_some()
+        || names.is_some();
+    is_narrow.then(|| {
+        let mut conditions = conditions_but_words(query);
+        if names.is_some() {
+            add_actor(&mut conditions, query, names);
+        }
+        conditions
+    })
 }
 
-/// The statement of a page: by the text index, or as one walk through the history.
-pub(crate) fn statement(query: &DeploymentQuery, by_text_index: bool) -> (String, Conditions) {
-    if by_text_index {
-        page_of_search(query, conditions_of_search(query), COLUMNS)
-    } else {
-        page(query)
+/// The statement of a page: by the text index, as a walk for each of a few initiators, or as one walk through the
+/// history. Few deployments are in a phase, whoever began them: those are one walk.
+pub(crate) fn statement(
+    query: &DeploymentQuery,
+    names: Option<&[String]>,
+    by_text_index: bool,
+) -> (String, Conditions) {
+    match names {
+        _ if by_text_index => {
+            let mut conditions = conditions_but_words(query);
+            add_actor(&mut conditions, query, names);
+            page_of_search(query, conditions, COLUMNS)
+        }
+        Some(names) if query.phase.is_none() => page_of_few(query, names),
+        Some(_) | None => page(query, names),
     }
 }
 
 /// One walk through the history.
-fn page(query: &DeploymentQuery) -> (String, Conditions) {
+fn page(query: &DeploymentQuery, names: Option<&[String]>) -> (String, Conditions) {
     let mut conditions = conditions(query);
-    if let Some(actor) = &query.actor {
-        conditions.add(&contains("initiator"), escaped(actor));
-    }
+    add_actor(&mut conditions, query, names);
     let limit = conditions.place(query.limit);
     let sql = format!(
         "select {COLUMNS} from deployments{} order by started_at desc, id desc limit {limit}",
@@ -413,7 +423,8 @@ fn page(query: &DeploymentQuery) -> (String, Conditions) {
     (sql, conditions)
 }
 
-/// One walk for each initiator, along that one's own index, and the first page of all.
+/// One walk for each initiator, along that one's own index, and the first page of all. The walks bring keys alone, so
+/// that only the page's own rows are read.
 fn page_of_few(query: &DeploymentQuery, names: &[String]) -> (String, Conditions) {
     let mut conditions = conditions(query);
     let limit = conditions.place(query.limit);
@@ -427,13 +438,14 @@ fn page_of_few(query: &DeploymentQuery, names: &[String]) -> (String, Conditions
         .map(|(index, name)| {
             let name = conditions.place(name.as_str());
             format!(
-                "select * from (select {COLUMNS} from deployments{others} initiator = {name} \
+                "select * from (select started_at, id from deployments{others} initiator = {name} \
                  order by started_at desc, id desc limit {limit}) as walk_{index}"
             )
         })
         .collect();
     let sql = format!(
-        "select {COLUMNS} from ({}) as walks order by started_at desc, id desc limit {limit}",
+        "select {COLUMNS} from deployments where id in (select id from ({}) as walks \
+         order by started_at desc, id desc limit {limit}) order by started_at desc, id desc",
         walks.join(" union all ")
     );
     (sql, conditions)

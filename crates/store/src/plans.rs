@@ -12,7 +12,17 @@ use switchback_domain::moment::Moment;
 
 /// The steps of the plan of this query's statement.
 async fn plan(store: &Store, query: &DeploymentQuery, by_index: bool) -> Vec<String> {
-    let (sql, conditions) = statement(query, by_index);
+    plan_of(store, query, None, by_index).await
+}
+
+/// The same where the initiators were found.
+async fn plan_of(
+    store: &Store,
+    query: &DeploymentQuery,
+    names: Option<&[String]>,
+    by_index: bool,
+) -> Vec<String> {
+    let (sql, conditions) = statement(query, names, by_index);
     let explained = format!("explain query plan {sql}");
     let rows = conditions
         .bind(sqlx::query(&explained))
@@ -117,5 +127,52 @@ async fn a_search_walks_the_text_index_from_its_end() {
         .filter(|step| step.contains("TEMP B-TREE"))
         .count();
     assert_eq!(sorts, 2, "{plan:?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_few_initiators_are_walked_each_along_its_own_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let names = ["dana.00".to_string(), "dana.01".to_string()];
+    let base = DeploymentQuery {
+        actor: Some("dana".to_string()),
+        ..DeploymentQuery::default()
+    };
+    let of_service = DeploymentQuery {
+        service: Some(ServiceId::new("svc-1")),
+        ..base.clone()
+    };
+    for (query, index) in [
+        (base.clone(), "deployments_by_initiator (initiator=?"),
+        (
+            of_service,
+            "deployments_by_service_and_initiator (service_id=? AND initiator=?",
+        ),
+    ] {
+        let plan = plan_of(&store, &query, Some(&names), false).await;
+        let walks = plan
+            .iter()
+            .filter(|step| step.contains("SEARCH deployments USING COVERING INDEX"))
+            .collect::<Vec<_>>();
+        assert_eq!(walks.len(), 2, "{plan:?}");
+        assert!(walks.iter().all(|step| step.contains(index)), "{plan:?}");
+        // The keys of the walks, and the rows of the page.
+        let sorts = plan
+            .iter()
+            .filter(|step| step.contains("TEMP B-TREE"))
+            .count();
+        assert_eq!(sorts, 2, "{plan:?}");
+    }
+    let search = DeploymentQuery {
+        q: Some("hotfix".to_string()),
+        ..base
+    };
+    let plan = plan_of(&store, &search, Some(&names), true).await;
+    assert!(
+        plan.iter()
+            .any(|step| step.starts_with("SCAN deployment_search VIRTUAL TABLE INDEX")),
+        "{plan:?}"
+    );
     store.close().await;
 }

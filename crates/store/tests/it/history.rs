@@ -177,6 +177,67 @@ async fn pages_visit_everything_once_under_every_filter() {
             ),
             (
                 DeploymentQuery {
+                    service: Some(service("web").id),
+                    actor: text("dana"),
+                    ..base.clone()
+                },
+                |record| record.service_name == "web" && record.initiator == "dana",
+            ),
+            (
+                DeploymentQuery {
+                    service: Some(service("web").id),
+                    actor: text("nobody"),
+                    ..base.clone()
+                },
+                |_| false,
+            ),
+            (
+                DeploymentQuery {
+                    service: Some(service("web").id),
+                    actor: text("mira"),
+                    outcome: Some(Outcome::Unknown),
+                    ..base.clone()
+                },
+                |record| {
+                    record.service_name == "web"
+                        && record.initiator.starts_with("mira-")
+                        && record.standing.outcome == Outcome::Unknown
+                },
+            ),
+            (
+                DeploymentQuery {
+                    phase: Some(Phase::Baking),
+                    actor: text("dana"),
+                    ..base.clone()
+                },
+                |record| record.standing.phase == Some(Phase::Baking) && record.initiator == "dana",
+            ),
+            (
+                DeploymentQuery {
+                    actor: text("dana"),
+                    q: text("chg-"),
+                    ..base.clone()
+                },
+                |record| record.initiator == "dana" && record.reason.is_some(),
+            ),
+            (
+                DeploymentQuery {
+                    actor: text("mira"),
+                    q: text("chg-"),
+                    ..base.clone()
+                },
+                |record| record.initiator.starts_with("mira-") && record.reason.is_some(),
+            ),
+            (
+                DeploymentQuery {
+                    actor: text("nobody"),
+                    q: text("chg-"),
+                    ..base.clone()
+                },
+                |_| false,
+            ),
+            (
+                DeploymentQuery {
                     q: text("chg-"),
                     ..base.clone()
                 },
