@@ -12,17 +12,20 @@
 use crate::error::AppError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
+use switchback_contract::ApprovalsPage;
 use switchback_contract::AuditFilter;
 use switchback_contract::AuditPage;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentPage;
 use switchback_contract::DiffPage;
+use switchback_contract::GateFilter;
 use switchback_contract::GateView;
 use switchback_contract::GuideView;
 use switchback_contract::HistoryPage;
 use switchback_contract::Me;
 use switchback_contract::NowPage;
 use switchback_contract::RollbackPage;
+use switchback_contract::ServiceFilter;
 use switchback_contract::ServicePage;
 use switchback_contract::ServicesPage;
 
@@ -36,11 +39,10 @@ pub async fn me() -> Result<Me, AppError> {
 
 /// How many gates are open.
 #[server(name = AskOpenGateCount, prefix = "/ask", endpoint = "open-gate-count", input = GetUrl)]
-pub async fn open_gate_count() -> Result<usize, AppError> {
+pub async fn open_gate_count() -> Result<i64, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
-        .gates(true)
-        .await?
-        .len())
+        .open_gate_count()
+        .await?)
 }
 
 /// What stands beside the pages to be tried out, where there is a demo.
@@ -59,11 +61,11 @@ pub async fn now_page() -> Result<NowPage, AppError> {
         .await?)
 }
 
-/// The page of all services.
+/// The page Services.
 #[server(name = AskServicesPage, prefix = "/ask", endpoint = "services-page", input = GetUrl)]
-pub async fn services_page() -> Result<ServicesPage, AppError> {
+pub async fn services_page(filter: ServiceFilter) -> Result<ServicesPage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
-        .services_page()
+        .services_page(filter)
         .await?)
 }
 
@@ -114,11 +116,11 @@ pub async fn gate(id: String) -> Result<GateView, AppError> {
         .await?)
 }
 
-/// The open gates by fuse, or all of them, newest first.
-#[server(name = AskGates, prefix = "/ask", endpoint = "gates", input = GetUrl)]
-pub async fn gates(only_open: bool) -> Result<Vec<GateView>, AppError> {
+/// The page Approvals.
+#[server(name = AskApprovalsPage, prefix = "/ask", endpoint = "approvals-page", input = GetUrl)]
+pub async fn approvals_page(filter: GateFilter) -> Result<ApprovalsPage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
-        .gates(only_open)
+        .approvals_page(filter)
         .await?)
 }
 

@@ -280,7 +280,7 @@ impl ClockReading {
 #[island]
 pub fn ApprovalsCount(
     /// The number when the page was made.
-    initial: usize,
+    initial: i64,
 ) -> impl IntoView {
     let count = RwSignal::new(initial);
     let trouble = RwSignal::new(None);

@@ -35,7 +35,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     calls.lead_to(&aws);
     let database = folder.0.join("idle.db");
     let server = machine::server(options, &folder.0, &database, &calls.base, &[]).await?;
-    let found = server.api.json("/api/v1/services").await?;
+    let found = server.api.json("/api/v1/services?limit=200").await?;
     let found = found["items"].as_array().map_or(0, Vec::len);
     let at_start = calls.passed().len();
     eprintln!(

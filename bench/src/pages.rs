@@ -478,15 +478,24 @@ fn cases(facts: &Facts) -> Vec<Case> {
         );
     }
     let deployment = &facts.deployment;
-    let services = vec![
-        "select * from services order by name, id".to_string(),
-        format!("select {DEPLOYMENT} from deployments where outcome = 'in_progress'"),
-        format!(
-            "select {DEPLOYMENT} from deployments where id in (select (select newest.id from deployments as newest \
-             where newest.service_id = services.id and newest.outcome not in ('in_progress', 'unknown') \
-             order by newest.started_at desc, newest.id desc limit 1) from services)"
-        ),
-    ];
+    let of_services = |conditions: &str, limit: i64| {
+        let ids = format!(
+            "select id from (select id, name from services{conditions} order by name, id limit {limit})"
+        );
+        vec![
+            format!("select * from services{conditions} order by name, id limit {limit}"),
+            format!(
+                "select {DEPLOYMENT} from deployments where outcome = 'in_progress' and service_id in ({ids})"
+            ),
+            format!(
+                "select {DEPLOYMENT} from deployments where id in (select (select newest.id from deployments as newest \
+                 where newest.service_id = services.id and newest.outcome not in ('in_progress', 'unknown') \
+                 order by newest.started_at desc, newest.id desc limit 1) from services where id in ({ids}))"
+            ),
+        ]
+    };
+    let payments = " where lower(name) like '%payments%' or lower(cluster) like '%payments%' or lower(arn) like '%payments%'";
+    let moving = " where id in (select service_id from deployments where outcome = 'in_progress')";
     let of_service = |service: &str| {
         vec![
             format!("select * from services where id = '{service}'"),
@@ -511,20 +520,34 @@ fn cases(facts: &Facts) -> Vec<Case> {
         ),
         format!("select * from operations where deployment_id = '{deployment}'"),
     ];
-    let gates = vec![
-        "select * from gates order by opened_at desc, id desc limit 200".to_string(),
-        format!(
-            "select {DEPLOYMENT} from deployments where id in (select deployment_id from (select deployment_id from gates \
-             order by opened_at desc, id desc limit 200))"
-        ),
-    ];
+    let gates = |order: &str, limit: i64| {
+        vec![
+            format!("select * from gates {order} limit {limit}"),
+            format!(
+                "select {DEPLOYMENT} from deployments where id in (select deployment_id from (select deployment_id from gates \
+                 {order} limit {limit}))"
+            ),
+        ]
+    };
+    let open = "where state = 'open' order by expires_at, id";
+    let closed = "where state <> 'open' order by opened_at desc, id desc";
     let audit = vec!["select * from audit_log order by sequence desc limit 51".to_string()];
-    case(
-        "services as JSON",
-        "/api/v1/services".to_string(),
-        services.clone(),
-    );
-    case("page Services", "/services".to_string(), services.clone());
+    for (name, query, conditions) in [
+        ("no filter", "", ""),
+        ("text", "q=payments", payments),
+        ("moving", "moving=1", moving),
+    ] {
+        case(
+            &format!("services as JSON: {name}"),
+            format!("/api/v1/services?{query}"),
+            of_services(conditions, 51),
+        );
+        case(
+            &format!("page Services: {name}"),
+            format!("/services?{query}"),
+            of_services(conditions, 101),
+        );
+    }
     case(
         "busiest service as JSON",
         format!("/api/v1/services/{busy}"),
@@ -550,20 +573,27 @@ fn cases(facts: &Facts) -> Vec<Case> {
         format!("/deployments/{deployment}"),
         of_deployment,
     );
-    case("gates as JSON", "/api/v1/gates".to_string(), gates.clone());
-    case("page Approvals", "/approvals".to_string(), gates);
     case(
-        "page Now",
-        "/".to_string(),
-        vec![
-            "select * from gates where state = 'open' order by expires_at, id".to_string(),
-            format!(
-                "select {DEPLOYMENT} from deployments where outcome in ('in_progress', 'unknown') order by started_at desc"
-            ),
-            walk(""),
-            "select * from services order by name, id".to_string(),
-        ],
+        "gates as JSON",
+        "/api/v1/gates".to_string(),
+        gates("order by opened_at desc, id desc", 51),
     );
+    case("page Approvals", "/approvals".to_string(), gates(open, 101));
+    case(
+        "page Approvals: decided",
+        "/approvals?show=decided".to_string(),
+        gates(closed, 101),
+    );
+    let mut now = gates(open, 20);
+    now.extend([
+        format!(
+            "select {DEPLOYMENT} from deployments where id in (select id from deployments \
+             where outcome in ('in_progress', 'unknown') order by started_at desc, id desc limit 50)"
+        ),
+        format!("{} limit 40", walk("").trim_end_matches(" limit 51")),
+        "select count(*), count(distinct account) from services".to_string(),
+    ]);
+    case("page Now", "/".to_string(), now);
     case(
         "audit log as JSON",
         "/api/v1/audit".to_string(),

@@ -33,12 +33,13 @@ use switchback_contract::AuditFilter;
 use switchback_contract::ConsoleHandle;
 use switchback_contract::DecisionCommand;
 use switchback_contract::DeploymentFilter;
-use switchback_contract::GateState;
+use switchback_contract::GateFilter;
 use switchback_contract::Outcome;
 use switchback_contract::Page;
 use switchback_contract::Phase;
 use switchback_contract::RequestMark;
 use switchback_contract::RollbackCommand;
+use switchback_contract::ServiceFilter;
 use switchback_domain::actor::Verb;
 use switchback_domain::moment::Moment;
 
@@ -51,15 +52,29 @@ pub async fn me(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answe
     Ok(Json(console(&desk, &caller).me().await?).into_response())
 }
 
-/// GET /services
+/// GET /services. As CSV it is the whole list from the cursor on, not one page of it.
 pub async fn services(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
-    let mut given = parameters(&uri, &["format"])?;
+    let mut given = parameters(&uri, &["q", "moving", "cursor", "limit", "format"])?;
     let as_csv = csv_list::is_wanted(&mut given)?;
-    let services = console(&desk, &caller).services().await?;
+    let mut filter = ServiceFilter {
+        moving: flag(&mut given, "moving")?,
+        limit: limit(&mut given)?,
+        q: given.remove("q"),
+        cursor: given.remove("cursor"),
+    };
+    let console = console(&desk, &caller);
     if as_csv {
-        return csv_list::whole("services", desk.consoles.clock(), &services);
+        filter.limit = Some(csv_list::ROWS_AT_ONCE);
+        let first = console.services(filter.clone()).await?;
+        return csv_list::streamed("services", desk.consoles.clock(), first, move |cursor| {
+            let (console, filter) = (console.clone(), filter.clone());
+            async move {
+                let cursor = Some(cursor);
+                console.services(ServiceFilter { cursor, ..filter }).await
+            }
+        });
     }
-    whole_list(services)
+    Ok(Json(console.services(filter).await?).into_response())
 }
 
 /// GET /services/{id}: by identifier, ARN or name.
@@ -160,24 +175,31 @@ pub async fn deployment_metrics(
     )
 }
 
-/// GET /gates: all, newest first; with `state=open` the open ones by fuse, with `state=closed` the others;
-/// with `may_decide=true` only those that the caller may decide.
+/// GET /gates: all, newest first; with `state=open` the open ones by fuse, with `state=closed` the others; with
+/// `may_decide=true` without the open ones that the caller may not decide. As CSV it is the whole list from the cursor
+/// on, not one page of it.
 pub async fn gates(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
-    let mut given = parameters(&uri, &["state", "may_decide", "format"])?;
+    let mut given = parameters(&uri, &["state", "may_decide", "cursor", "limit", "format"])?;
     let as_csv = csv_list::is_wanted(&mut given)?;
-    let state = word(&mut given, "state", &["open", "closed", "all"])?;
-    let only_mine = word(&mut given, "may_decide", &["true", "false"])?.as_deref() == Some("true");
-    let mut gates = console(&desk, &caller)
-        .gates(state.as_deref() == Some("open"))
-        .await?;
-    gates.retain(|gate| {
-        (state.as_deref() != Some("closed") || gate.state != GateState::Open)
-            && (!only_mine || gate.may_not_decide.is_none())
-    });
+    let mut filter = GateFilter {
+        state: word(&mut given, "state", &["open", "closed", "all"])?,
+        may_decide: flag(&mut given, "may_decide")?,
+        limit: limit(&mut given)?,
+        cursor: given.remove("cursor"),
+    };
+    let console = console(&desk, &caller);
     if as_csv {
-        return csv_list::whole("gates", desk.consoles.clock(), &gates);
+        filter.limit = Some(csv_list::ROWS_AT_ONCE);
+        let first = console.gates(filter.clone()).await?;
+        return csv_list::streamed("gates", desk.consoles.clock(), first, move |cursor| {
+            let (console, filter) = (console.clone(), filter.clone());
+            async move {
+                let cursor = Some(cursor);
+                console.gates(GateFilter { cursor, ..filter }).await
+            }
+        });
     }
-    whole_list(gates)
+    Ok(Json(console.gates(filter).await?).into_response())
 }
 
 /// GET /gates/{id}
@@ -398,6 +420,12 @@ fn word(
         )),
         value => Ok(value),
     }
+}
+
+/// Whether a filter is asked for. `1` is what the pages' addresses say.
+fn flag(given: &mut BTreeMap<String, String>, name: &str) -> Result<bool, Problem> {
+    let value = word(given, name, &["true", "false", "1", "0"])?;
+    Ok(matches!(value.as_deref(), Some("true" | "1")))
 }
 
 fn time(given: &mut BTreeMap<String, String>, name: &str) -> Result<Option<String>, Problem> {

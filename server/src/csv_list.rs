@@ -124,7 +124,7 @@ where
 
 fn cut_words(most: usize) -> String {
     format!(
-        "There are more rows. A file ends after {most}: ask for a shorter time with from and to."
+        "There are more rows. A file ends after {most}: ask for fewer with the list's filters, such as from and to."
     )
 }
 

@@ -158,18 +158,20 @@ macro_rules! pass_on {
 pass_on! {
     me() -> Me;
     now_page() -> NowPage;
-    services() -> Vec<ServiceView>;
+    services(filter: ServiceFilter) -> Page<ServiceView>;
     service(service: String) -> ServiceView;
     service_page(service: String) -> ServicePage;
     revisions(service: String) -> Vec<RevisionView>;
     deployments(filter: DeploymentFilter) -> Page<DeploymentView>;
     history_page(filter: DeploymentFilter) -> HistoryPage;
     coverage() -> Vec<RegionCoverage>;
-    services_page() -> ServicesPage;
+    services_page(filter: ServiceFilter) -> ServicesPage;
     deployment(id: String) -> DeploymentView;
     deployment_page(id: String) -> DeploymentPage;
     deployment_metrics(id: String) -> Vec<MetricPoint>;
-    gates(only_open: bool) -> Vec<GateView>;
+    gates(filter: GateFilter) -> Page<GateView>;
+    approvals_page(filter: GateFilter) -> ApprovalsPage;
+    open_gate_count() -> i64;
     gate(id: String) -> GateView;
     decide(gate: String, command: DecisionCommand) -> GateView;
     plan_rollback(service: String, target: String) -> PlanView;

@@ -70,6 +70,17 @@ async fn any_list_is_taken_along_as_csv() {
 
     let (_, services) = rows(&world.api, "/services?format=csv").await;
     assert!(services[0].starts_with("web,prod,"), "{services:?}");
+    for (query, count) in [
+        ("q=WEB", 1),
+        ("q=prod", 1),
+        ("q=nothing+like+it", 0),
+        ("moving=1", 1),
+    ] {
+        let (_, found) = rows(&world.api, &format!("/services?{query}&format=csv")).await;
+        assert_eq!(found.len(), count, "{query}: {found:?}");
+        let found = world.api.items(&format!("/services?{query}")).await;
+        assert_eq!(found.len(), count, "{query}: {found:?}");
+    }
     let (_, revisions) = rows(&world.api, "/services/web/revisions?format=csv").await;
     assert_eq!(
         revisions.len(),

@@ -299,12 +299,23 @@ async fn requests_that_are_wrong_are_refused_and_change_nothing() {
     api.get("/deployments?outcom=failed")
         .await
         .refused(422, "unknown_parameter");
-    api.get("/services?limit=1")
+    api.get("/coverage?limit=1")
         .await
         .refused(422, "unknown_parameter");
     for cursor in ["x", "x.y", ".", "%00", "99999999999999999999.d"] {
-        let answer = api.get(&format!("/deployments?cursor={cursor}")).await;
-        answer.refused(422, "filter_invalid");
+        for list in ["deployments", "services", "gates", "gates?state=open"] {
+            let joint = if list.contains('?') { '&' } else { '?' };
+            let answer = api.get(&format!("/{list}{joint}cursor={cursor}")).await;
+            answer.refused(422, "filter_invalid");
+        }
+    }
+    for query in [
+        "services?limit=0",
+        "services?moving=maybe",
+        "gates?limit=201",
+    ] {
+        let answer = api.get(&format!("/{query}")).await;
+        answer.refused(422, "invalid_parameter");
     }
     for path in [
         "/deployments/d-NOSUCHONE",

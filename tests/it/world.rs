@@ -171,13 +171,21 @@ impl Api {
         self.get(&format!("/gates/{id}")).await.is(200)
     }
 
-    /// The items of a list.
+    /// The items of a list, on all of its pages; with a `limit` those of the first page.
     pub async fn items(&self, path: &str) -> Vec<Value> {
-        let list = self.get(path).await.is(200);
-        list["items"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{path}: {list}"))
-            .clone()
+        let mut all = Vec::new();
+        let mut next = path.to_string();
+        loop {
+            let list = self.get(&next).await.is(200);
+            let items = list["items"].as_array();
+            all.extend_from_slice(items.unwrap_or_else(|| panic!("{next}: {list}")));
+            let cursor = list["next_cursor"].as_str();
+            let Some(cursor) = cursor.filter(|_| !path.contains("limit=")) else {
+                return all;
+            };
+            let joint = if path.contains('?') { '&' } else { '?' };
+            next = format!("{path}{joint}cursor={cursor}");
+        }
     }
 
     /// How many entries the audit log has, and that its chain holds.

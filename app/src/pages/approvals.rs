@@ -5,7 +5,6 @@
 )]
 
 use crate::asks;
-use crate::error::AppError;
 use crate::live::Live;
 use crate::live::trouble_line;
 use crate::pages::Shown;
@@ -22,10 +21,10 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use serde::Deserialize;
 use serde::Serialize;
+use switchback_contract::ApprovalsPage;
 use switchback_contract::Delivery;
-use switchback_contract::GateState;
+use switchback_contract::GateFilter;
 use switchback_contract::GateView;
-use switchback_contract::Moment;
 use switchback_contract::Verdict;
 
 /// Which gates are shown.
@@ -45,7 +44,7 @@ const TABS: [(Tab, &str, &str); 3] = [
     (Tab::Decided, "/approvals?show=decided", "Decided"),
 ];
 
-/// `/approvals?show=`
+/// `/approvals?show=&cursor=`
 #[component]
 pub fn Approvals() -> impl IntoView {
     let tab = match use_query_map().get_untracked().get("show").as_deref() {
@@ -53,27 +52,45 @@ pub fn Approvals() -> impl IntoView {
         Some("decided") => Tab::Decided,
         _ => Tab::All,
     };
-    page(Section::Approvals, ask(tab), move |(now, gates), _| Shown {
-        title: title(tab, &gates),
-        now: Some(now),
-        content: view! { <ApprovalsLive initial=gates made_at=now tab=tab/> }.into_any(),
-    })
+    let cursor = use_query_map().get_untracked().get("cursor");
+    let filter = filter(tab, cursor);
+    let asked = filter.clone();
+    page(
+        Section::Approvals,
+        asks::approvals_page(filter),
+        move |answer, _| Shown {
+            title: title(&answer),
+            now: Some(answer.now),
+            content: view! { <ApprovalsLive initial=answer tab=tab filter=asked/> }.into_any(),
+        },
+    )
 }
 
-/// The gates of a tab and the account's clock.
-async fn ask(tab: Tab) -> Result<(Moment, Vec<GateView>), AppError> {
-    let now = asks::now_page().await?.now;
-    Ok((now, ask_gates(tab).await?))
+/// How many gates a page shows.
+const SHOWN: u32 = 100;
+
+/// What a tab asks for.
+fn filter(tab: Tab, cursor: Option<String>) -> GateFilter {
+    let state = match tab {
+        Tab::Mine | Tab::All => "open",
+        Tab::Decided => "closed",
+    };
+    GateFilter {
+        state: Some(state.to_string()),
+        may_decide: tab == Tab::Mine,
+        cursor: cursor.filter(|cursor| !cursor.is_empty()),
+        limit: Some(SHOWN),
+    }
 }
 
-async fn ask_gates(tab: Tab) -> Result<Vec<GateView>, AppError> {
-    let mut gates = asks::gates(tab != Tab::Decided).await?;
-    gates.retain(|gate| match tab {
-        Tab::Mine => gate.may_not_decide.is_none(),
-        Tab::All => true,
-        Tab::Decided => gate.state != GateState::Open,
-    });
-    Ok(gates)
+/// The tab's address at a cursor.
+fn address(tab: Tab, cursor: Option<&str>) -> String {
+    let show = match tab {
+        Tab::All => None,
+        Tab::Mine => Some("mine"),
+        Tab::Decided => Some("decided"),
+    };
+    words::link("/approvals", &[("show", show), ("cursor", cursor)])
 }
 
 /// The same list as a file.
@@ -86,10 +103,10 @@ fn csv_address(tab: Tab) -> String {
     format!("/api/v1/gates?{query}&format=csv")
 }
 
-fn title(tab: Tab, gates: &[GateView]) -> String {
-    match tab {
-        Tab::Mine | Tab::All if !gates.is_empty() => format!("{} waiting · Approvals", gates.len()),
-        Tab::Mine | Tab::All | Tab::Decided => "Approvals".to_string(),
+fn title(answer: &ApprovalsPage) -> String {
+    match answer.total {
+        Some(waiting) if waiting > 0 => format!("{waiting} waiting · Approvals"),
+        Some(_) | None => "Approvals".to_string(),
     }
 }
 
@@ -97,32 +114,75 @@ fn title(tab: Tab, gates: &[GateView]) -> String {
 #[island]
 pub fn ApprovalsLive(
     /// What the page was made with.
-    initial: Vec<GateView>,
-    /// The account's clock then.
-    made_at: Moment,
+    initial: ApprovalsPage,
     /// Which gates.
     tab: Tab,
+    /// What was asked for.
+    filter: GateFilter,
 ) -> impl IntoView {
-    let now = Live::clock(made_at);
+    let now = Live::clock(initial.now);
     let shown = RwSignal::new(initial);
     let trouble = RwSignal::new(None);
+    let is_first = filter.cursor.is_none();
     Live::follow(
         shown,
         trouble,
         |change| change.anything || change.kind != "metrics",
-        move || ask_gates(tab),
+        move || asks::approvals_page(filter.clone()),
     );
-    Live::announce(move || shown.with(|gates| title(tab, gates)));
+    Live::announce(move || shown.with(title));
     let tabs = TABS.into_iter().map(|(entry, link, text)| view! { <a href=link aria-current=(entry == tab).then_some("page")>{text}</a> });
     view! {
         <div class="page">
             {trouble_line(trouble)}
-            <div class="title-row"><h1>"Approvals"</h1><p class="quiet">{if tab == Tab::Decided { "newest first, times in UTC" } else { "open gates, soonest fuse first" }}</p>
+            <div class="title-row"><h1>"Approvals"</h1><p class="quiet">{move || shown.with(|answer| order(tab, answer))}</p>
                 <p class="title-act aside">{download_csv(csv_address(tab))}</p></div>
             <nav class="tabs" aria-label="Which gates">{tabs.collect_view()}</nav>
-            {move || shown.with(|gates| if tab == Tab::Decided { decided_table(gates) } else { gates_table(gates, now) })}
+            {move || shown.with(|answer| {
+                let gates = &answer.page.items;
+                if tab == Tab::Decided { decided_table(gates) } else { gates_table(gates, now) }
+            })}
+            {move || shown.with(|answer| pager(tab, is_first, answer))}
         </div>
     }
+}
+
+/// In which order they stand, and how many there are if they were counted.
+fn order(tab: Tab, answer: &ApprovalsPage) -> String {
+    match answer.total {
+        Some(total) if total > 0 => {
+            let total = usize::try_from(total).unwrap_or(0);
+            format!(
+                "{}, soonest fuse first",
+                words::counted(total, "open gate", "open gates")
+            )
+        }
+        _ if tab == Tab::Decided => "newest first, times in UTC".to_string(),
+        _ => "open gates, soonest fuse first".to_string(),
+    }
+}
+
+fn pager(tab: Tab, is_first: bool, answer: &ApprovalsPage) -> AnyView {
+    let next = answer.page.next_cursor.as_deref();
+    if is_first && next.is_none() {
+        return ().into_any();
+    }
+    let (back, on) = if tab == Tab::Decided {
+        ("Newest", "Older")
+    } else {
+        ("Soonest", "Later")
+    };
+    let first = (!is_first).then(|| view! { <a class="button" href=address(tab, None)>{back}</a> });
+    let next = next.map(
+        |cursor| view! { <a class="button" rel="next" href=address(tab, Some(cursor))>{on}</a> },
+    );
+    view! {
+        <nav class="pager" aria-label="Pages of the gates">
+            {first}{next}
+            <span class="quiet">{words::counted(answer.page.items.len(), "row", "rows")}</span>
+        </nav>
+    }
+    .into_any()
 }
 
 fn decided_table(gates: &[GateView]) -> AnyView {

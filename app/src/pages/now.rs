@@ -43,7 +43,7 @@ pub fn Now() -> impl IntoView {
 }
 
 fn title(page: &NowPage) -> String {
-    match page.needs_you.len() {
+    match page.needs_you_count {
         0 => "Now".to_string(),
         waiting => format!("{waiting} waiting · Now"),
     }
@@ -77,18 +77,20 @@ fn content(page: &NowPage, now: Signal<Moment>) -> AnyView {
         </div>
         {imports(&page.coverage.regions)}
         <section aria-labelledby="needs-you">
-            <h2 id="needs-you">"Needs you "<span class="quiet">{match page.needs_you.len() {
+            <h2 id="needs-you">"Needs you "<span class="quiet">{match counted(page.needs_you_count) {
                 0 => String::new(),
                 count => format!("{}, soonest fuse first", words::counted(count, "gate", "gates")),
             }}</span></h2>
             {gates_table(&page.needs_you, now)}
+            {more(page.needs_you_count, page.needs_you.len(), "/approvals", |all, _| format!("All {all} on Approvals"))}
         </section>
         <section aria-labelledby="moving">
-            <h2 id="moving">"Moving "<span class="quiet">{match page.moving.len() {
+            <h2 id="moving">"Moving "<span class="quiet">{match counted(page.moving_count) {
                 0 => String::new(),
                 count => words::counted(count, "deployment", "deployments"),
             }}</span></h2>
             {moving_table(&page.moving, now)}
+            {more(page.moving_count, page.moving.len(), "/history?outcome=in_progress", |_, more| format!("{more} more in the History"))}
         </section>
         <section aria-labelledby="ended">
             <h2 id="ended">"Ended in the last 24 h "<span class="quiet">{ended_words(page)}</span></h2>
@@ -100,6 +102,25 @@ fn content(page: &NowPage, now: Signal<Moment>) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+fn counted(count: i64) -> usize {
+    usize::try_from(count).unwrap_or(0)
+}
+
+/// Where the rest is, if the section does not show all: a link that says how many there are, or how many more.
+fn more(
+    count: i64,
+    shown: usize,
+    link: &'static str,
+    label: fn(String, String) -> String,
+) -> AnyView {
+    let shown = i64::try_from(shown).unwrap_or(i64::MAX);
+    if count <= shown {
+        return ().into_any();
+    }
+    let label = label(words::whole(count), words::whole(count - shown));
+    view! { <p class="links"><a href=link>{label}</a></p> }.into_any()
 }
 
 fn ended_words(page: &NowPage) -> String {

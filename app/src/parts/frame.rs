@@ -44,7 +44,7 @@ pub struct Surroundings {
     /// Who is signed in.
     pub me: Me,
     /// How many gates are open.
-    pub open_gates: usize,
+    pub open_gates: i64,
     /// What there is to try out, in a demo.
     pub guide: Option<GuideView>,
 }
@@ -133,7 +133,7 @@ pub fn frame(
     .into_any()
 }
 
-fn entries(section: Section, open_gates: usize) -> AnyView {
+fn entries(section: Section, open_gates: i64) -> AnyView {
     ENTRIES
         .into_iter()
         .map(|(entry, path, word)| {

@@ -482,10 +482,16 @@ pub struct DeploymentPage {
 pub struct NowPage {
     /// The account's clock when this was read.
     pub now: Moment,
-    /// Open gates by fuse.
+    /// Open gates by fuse, at most 20.
     pub needs_you: Vec<GateView>,
-    /// Deployments in progress, with the last complete minute of old and new.
+    /// How many gates are open.
+    #[serde(default)]
+    pub needs_you_count: i64,
+    /// Deployments in progress, newest first, at most 50, with the last complete minute of old and new.
     pub moving: Vec<MovingView>,
+    /// How many deployments are in progress.
+    #[serde(default)]
+    pub moving_count: i64,
     /// What ended in the last 24 hours, newest first, at most 20.
     pub ended: Vec<DeploymentView>,
     /// How the watching goes.
@@ -599,13 +605,26 @@ pub struct HistoryPage {
     pub regions: Vec<RegionCoverage>,
 }
 
-/// The page of all services.
+/// The page Services.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServicesPage {
-    /// The services.
-    pub services: Vec<ServiceView>,
+    /// A page of the services, by name.
+    pub page: Page<ServiceView>,
+    /// How many services fit the filters.
+    pub total: i64,
     /// What is recorded.
     pub regions: Vec<RegionCoverage>,
+}
+
+/// The page Approvals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalsPage {
+    /// The account's clock when this was read.
+    pub now: Moment,
+    /// A page of the gates.
+    pub page: Page<GateView>,
+    /// How many open gates fit the filters; `None` where closed ones are asked for, which are not counted.
+    pub total: Option<i64>,
 }
 
 /// The page of one service.
@@ -703,6 +722,34 @@ pub struct DeploymentFilter {
     pub limit: Option<u32>,
 }
 
+/// Which services are asked for. Empty text means no filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceFilter {
+    /// Part of the name, the cluster or the ARN.
+    pub q: Option<String>,
+    /// Only those with a deployment in progress.
+    pub moving: bool,
+    /// From `next_cursor`.
+    pub cursor: Option<String>,
+    /// 1 to 200, 50 by default.
+    pub limit: Option<u32>,
+}
+
+/// Which gates are asked for. Empty text means no filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GateFilter {
+    /// `open`, `closed` or `all`.
+    pub state: Option<String>,
+    /// Without the open ones that the reader may not decide.
+    pub may_decide: bool,
+    /// From `next_cursor`.
+    pub cursor: Option<String>,
+    /// 1 to 200, 50 by default.
+    pub limit: Option<u32>,
+}
+
 /// What of the audit log is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -786,8 +833,8 @@ pub trait Console: Send + Sync {
     async fn me(&self) -> Result<Me, Refusal>;
     /// The page Now.
     async fn now_page(&self) -> Result<NowPage, Refusal>;
-    /// All services, by name; those with something under way first.
-    async fn services(&self) -> Result<Vec<ServiceView>, Refusal>;
+    /// The services, by name.
+    async fn services(&self, filter: ServiceFilter) -> Result<Page<ServiceView>, Refusal>;
     /// One service by identifier, ARN or unambiguous name.
     async fn service(&self, service: String) -> Result<ServiceView, Refusal>;
     /// The page of one service.
@@ -800,16 +847,20 @@ pub trait Console: Send + Sync {
     async fn history_page(&self, filter: DeploymentFilter) -> Result<HistoryPage, Refusal>;
     /// What is recorded of each account and region.
     async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal>;
-    /// The page of all services.
-    async fn services_page(&self) -> Result<ServicesPage, Refusal>;
+    /// The page Services.
+    async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal>;
     /// One deployment by our id or AWS's.
     async fn deployment(&self, id: String) -> Result<DeploymentView, Refusal>;
     /// The page of one deployment.
     async fn deployment_page(&self, id: String) -> Result<DeploymentPage, Refusal>;
     /// The metric points of one deployment, oldest first.
     async fn deployment_metrics(&self, id: String) -> Result<Vec<MetricPoint>, Refusal>;
-    /// Gates: the open ones by fuse, or all, newest first (at most 200).
-    async fn gates(&self, only_open: bool) -> Result<Vec<GateView>, Refusal>;
+    /// Gates: the open ones by fuse; closed ones and all of them newest first.
+    async fn gates(&self, filter: GateFilter) -> Result<Page<GateView>, Refusal>;
+    /// The page Approvals.
+    async fn approvals_page(&self, filter: GateFilter) -> Result<ApprovalsPage, Refusal>;
+    /// How many gates are open.
+    async fn open_gate_count(&self) -> Result<i64, Refusal>;
     /// One gate.
     async fn gate(&self, id: String) -> Result<GateView, Refusal>;
     /// Decides. Committed when this returns; the delivery to AWS follows.

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::moment::Moment;
 use switchback_store::ChainWalk;
+use switchback_store::ServiceQuery;
 use switchback_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
-/// How many services' counts are made anew one by one; of more, all are.
-const FEW_SERVICES: usize = 100;
+/// Of how many services the known-good revisions are counted at once when the process starts.
+const SERVICES_AT_ONCE: i64 = 20;
 
 /// How far the audit chain was verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub(crate) struct VerifiedChain {
     pub(crate) at: Option<Moment>,
 }
 
-/// The known-good revisions of each service, counted when the change feed stood at this number.
-#[derive(Clone, Debug)]
+/// The known-good revisions of services, as they stood when the change feed was at this number.
+#[derive(Debug, Default)]
 pub(crate) struct KnownGood {
     sequence: i64,
     counts: BTreeMap<ServiceId, i64>,
@@ -37,7 +38,7 @@ pub(crate) struct Remembered {
     /// Whoever walks on holds it.
     walk: tokio::sync::Mutex<ChainWalk>,
     verified: std::sync::Mutex<VerifiedChain>,
-    known_good: tokio::sync::Mutex<Option<KnownGood>>,
+    known_good: tokio::sync::Mutex<KnownGood>,
     /// Told when there is more to verify than a page waits for.
     pub(crate) verify_on: tokio::sync::Notify,
 }
@@ -108,46 +109,90 @@ impl Control {
         }
     }
 
-    /// How many known-good revisions each service has. Only services about which the change feed told something since
-    /// the last time are counted again.
-    pub(crate) async fn known_good(&self) -> Result<BTreeMap<ServiceId, i64>, StoreError> {
+    /// How many known-good revisions each of these services has; one without any may be missing. Only services about
+    /// which the change feed told something since they were counted are counted again.
+    pub(crate) async fn known_good(
+        &self,
+        services: &[ServiceId],
+    ) -> Result<BTreeMap<ServiceId, i64>, StoreError> {
         let store = &self.inner.store;
         let mut remembered = self.inner.remembered.known_good.lock().await;
         // Read first: what changes while it is counted is counted again the next time.
         let sequence = store.change_latest().await?;
-        let changed = match &*remembered {
-            Some(known) if known.sequence == sequence => Some(Vec::new()),
-            Some(known) if known.sequence < sequence => {
-                store.service_list_changed_since(known.sequence).await?
-            }
-            Some(_) | None => None,
-        };
-        let counts = match (remembered.take(), changed) {
-            (Some(known), Some(changed)) if changed.len() <= FEW_SERVICES => {
-                let mut counts = known.counts;
-                if !changed.is_empty() {
-                    let new = store.known_good_count(Some(&changed)).await?;
-                    for service in changed {
-                        let count = new.get(&service).copied().unwrap_or_default();
-                        counts.insert(service, count);
+        if !remembered.counts.is_empty() {
+            match self.changed_services(remembered.sequence).await? {
+                Some(changed) => {
+                    for service in &changed {
+                        remembered.counts.remove(service);
                     }
                 }
-                counts
+                None => remembered.counts.clear(),
             }
-            _ => store.known_good_count(None).await?,
-        };
-        *remembered = Some(KnownGood {
-            sequence,
-            counts: counts.clone(),
-        });
+        }
+        remembered.sequence = sequence;
+        let mut counts: BTreeMap<ServiceId, i64> = services
+            .iter()
+            .filter_map(|service| Some((service.clone(), *remembered.counts.get(service)?)))
+            .collect();
+        let missing: Vec<ServiceId> = services
+            .iter()
+            .filter(|service| !counts.contains_key(*service))
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            return Ok(counts);
+        }
+        // Of a service with very many revisions it takes a while, and others need not wait for it.
+        drop(remembered);
+        let counted = store.known_good_count(&missing).await?;
+        let mut remembered = self.inner.remembered.known_good.lock().await;
+        let changed = self.changed_services(sequence).await?;
+        for service in missing {
+            let count = counted.get(&service).copied().unwrap_or_default();
+            counts.insert(service.clone(), count);
+            if changed
+                .as_ref()
+                .is_some_and(|changed| !changed.contains(&service))
+            {
+                remembered.counts.insert(service, count);
+            }
+        }
         Ok(counts)
+    }
+
+    /// The services of which the change feed told something after this number; `None` when it no longer knows.
+    async fn changed_services(&self, after: i64) -> Result<Option<Vec<ServiceId>>, StoreError> {
+        let store = &self.inner.store;
+        match store.change_latest().await? {
+            latest if latest == after => Ok(Some(Vec::new())),
+            latest if latest > after => store.service_list_changed_since(after).await,
+            // Another database has taken the place of the one that was counted.
+            _ => Ok(None),
+        }
+    }
+
+    /// Counts the known-good revisions of every service, a few at a time: pages may go in between.
+    async fn known_good_of_all(&self) -> Result<(), StoreError> {
+        let mut query = ServiceQuery {
+            limit: SERVICES_AT_ONCE,
+            ..ServiceQuery::default()
+        };
+        loop {
+            let services = self.inner.store.service_page(&query).await?;
+            let Some(last) = services.last() else {
+                return Ok(());
+            };
+            query.after = Some((last.name.clone(), last.id.clone()));
+            let ids: Vec<ServiceId> = services.into_iter().map(|service| service.id).collect();
+            self.known_good(&ids).await?;
+        }
     }
 
     /// Puts what was recorded before there was a text index into it, and counts what the list of services shows, so
     /// that nobody waits for either.
     pub(crate) async fn catch_up_until(&self, stop: CancellationToken) {
         let work = async {
-            if let Err(error) = self.known_good().await {
+            if let Err(error) = self.known_good_of_all().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "known-good revisions could not be counted"

@@ -187,13 +187,21 @@ impl Store {
         records(rows)
     }
 
-    /// For each service its deployment in progress that began last, if there is one.
-    pub async fn deployment_list_in_progress(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
+    /// For each of these services its deployment in progress that began last, if there is one. At most a few hundred
+    /// can be asked for at once.
+    pub async fn deployment_list_in_progress(
+        &self,
+        services: &[ServiceId],
+    ) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.add_one_of("service_id", services.iter().map(ServiceId::as_str));
+        conditions.add("outcome = ?", Outcome::InProgress.word());
         let sql = format!(
-            "select {COLUMNS} from deployments where outcome = 'in_progress' \
-             order by started_at desc, id desc"
+            "select {COLUMNS} from deployments{} order by started_at desc, id desc",
+            conditions.sql()
         );
-        let rows: Vec<DeploymentRow> = sqlx::query_as(&sql)
+        let rows: Vec<DeploymentRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
             .fetch_all(&self.reader)
             .await
             .doing("reading the deployments in progress")?;
@@ -205,14 +213,22 @@ impl Store {
         records(newest)
     }
 
-    /// For each service its deployment that began last among those that have ended.
-    pub async fn deployment_list_last_ended(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
+    /// For each of these services its deployment that began last among those that have ended. At most a few hundred can
+    /// be asked for at once.
+    pub async fn deployment_list_last_ended(
+        &self,
+        services: &[ServiceId],
+    ) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.add_one_of("services.id", services.iter().map(ServiceId::as_str));
         let sql = format!(
             "select {COLUMNS} from deployments where id in (select (select newest.id from deployments as newest \
              where newest.service_id = services.id and newest.outcome not in ('in_progress', 'unknown') \
-             order by newest.started_at desc, newest.id desc limit 1) from services)"
+             order by newest.started_at desc, newest.id desc limit 1) from services{})",
+            conditions.sql()
         );
-        let rows: Vec<DeploymentRow> = sqlx::query_as(&sql)
+        let rows: Vec<DeploymentRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
             .fetch_all(&self.reader)
             .await
             .doing("reading the last deployment of each service")?;
@@ -230,6 +246,38 @@ impl Store {
             .await
             .doing("reading the deployments in progress")?;
         records(rows)
+    }
+
+    /// The deployments that are in progress or unknown, the newest `limit` of them, and how many there are in all.
+    pub async fn deployment_list_newest_active(
+        &self,
+        limit: i64,
+    ) -> Result<(Vec<DeploymentRecord>, i64), StoreError> {
+        // Two walks that bring keys: one over both outcomes would sort all of them.
+        let walk = |outcome: &str| {
+            format!(
+                "select * from (select started_at, id from deployments where outcome = '{outcome}' \
+                 order by started_at desc, id desc limit $1) as walk_{outcome}"
+            )
+        };
+        let sql = format!(
+            "select {COLUMNS} from deployments where id in (select id from ({} union all {}) as walks \
+             order by started_at desc, id desc limit $1) order by started_at desc, id desc",
+            walk("in_progress"),
+            walk("unknown")
+        );
+        let rows: Vec<DeploymentRow> = sqlx::query_as(&sql)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the newest deployments in progress")?;
+        let (count,): (i64,) = sqlx::query_as(
+            "select count(*) from deployments where outcome in ('in_progress', 'unknown')",
+        )
+        .fetch_one(&self.reader)
+        .await
+        .doing("counting the deployments in progress")?;
+        Ok((records(rows)?, count))
     }
 
     /// The deployments that the ledger does not have as they stand: those in progress, then the others oldest first.

@@ -26,6 +26,62 @@ const COLUMNS: &str = "id, deployment_id, deployment_aws_id, kind, stage, wait, 
      wall_at, closed_at, evidence_digest, verdict, delivery, delivery_detail, delivery_attempts, delivery_called_at, \
      generation";
 
+/// How many gates a page of them holds when nobody says.
+const DEFAULT_LIMIT: i64 = 50;
+
+/// In which states gates are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateStates {
+    /// Those that wait; the one whose fuse burns out first in front.
+    Open,
+    /// Those that wait no more; the one that opened last in front.
+    Closed,
+}
+
+/// Which gates, and from where on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateQuery {
+    /// In these states; `None` for all, the one that opened last in front.
+    pub state: Option<GateStates>,
+    /// Without the open ones at which this actor has decided, or whose deployment this actor began.
+    pub undecided_by: Option<String>,
+    /// After the gate with this identifier on the page before, and when it expires, of open ones, or opened.
+    pub after: Option<(Moment, GateId)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+impl Default for GateQuery {
+    fn default() -> GateQuery {
+        GateQuery {
+            state: None,
+            undecided_by: None,
+            after: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+impl GateQuery {
+    fn filters(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        match self.state {
+            Some(GateStates::Open) => conditions.add("state = ?", GateState::Open.word()),
+            Some(GateStates::Closed) => conditions.add("state <> ?", GateState::Open.word()),
+            None => {}
+        }
+        if let Some(actor) = &self.undecided_by {
+            conditions.add(
+                "(state <> 'open' or (\
+                 not exists (select 1 from decisions where gate_id = gates.id and actor = ?) and \
+                 not exists (select 1 from deployments where deployments.id = gates.deployment_id and initiator = ?)))",
+                actor.as_str(),
+            );
+        }
+        conditions
+    }
+}
+
 impl Store {
     /// One gate.
     pub async fn gate_fetch(&self, id: &GateId) -> Result<Option<GateRecord>, StoreError> {
@@ -70,15 +126,46 @@ impl Store {
         records(rows)
     }
 
-    /// The gates that opened last, newest first.
-    pub async fn gate_list_recent(&self, limit: i64) -> Result<Vec<GateRecord>, StoreError> {
-        let sql = format!("select {COLUMNS} from gates order by opened_at desc, id desc limit $1");
-        let rows: Vec<GateRow> = sqlx::query_as(&sql)
-            .bind(limit)
+    /// A page of gates.
+    pub async fn gate_page(&self, query: &GateQuery) -> Result<Vec<GateRecord>, StoreError> {
+        let mut conditions = query.filters();
+        let by_fuse = query.state == Some(GateStates::Open);
+        if let Some((at, id)) = &query.after {
+            let clause = if by_fuse {
+                "(expires_at, id) > (?1, ?2)"
+            } else {
+                "(opened_at, id) < (?1, ?2)"
+            };
+            conditions.add_pair(clause, *at, id.as_str());
+        }
+        let order = if by_fuse {
+            "expires_at, id"
+        } else {
+            "opened_at desc, id desc"
+        };
+        let limit = conditions.place(query.limit);
+        let sql = format!(
+            "select {COLUMNS} from gates{} order by {order} limit {limit}",
+            conditions.sql()
+        );
+        let rows: Vec<GateRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
             .fetch_all(&self.reader)
             .await
-            .doing("reading the recent gates")?;
+            .doing("reading gates")?;
         records(rows)
+    }
+
+    /// How many gates fit the query, on whichever page.
+    pub async fn gate_count(&self, query: &GateQuery) -> Result<i64, StoreError> {
+        let conditions = query.filters();
+        let sql = format!("select count(*) from gates{}", conditions.sql());
+        let (count,): (i64,) = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_one(&self.reader)
+            .await
+            .doing("counting gates")?;
+        Ok(count)
     }
 
     /// The decisions at a gate, oldest first.

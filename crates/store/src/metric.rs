@@ -4,9 +4,11 @@ use crate::connect::Store;
 use crate::error::Doing as _;
 use crate::error::StoreError;
 use crate::row::Columns;
+use crate::row::Conditions;
 use crate::row::Place;
 use crate::row::records;
 use crate::tx::Tx;
+use std::collections::BTreeMap;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::metrics::MetricPoint;
 use switchback_domain::metrics::Series;
@@ -30,22 +32,38 @@ impl Store {
         records(rows)
     }
 
-    /// The points of the minute that holds `minute`.
+    /// Of each deployment the points of its last minute that has any, among those from `from` to `to`. At most a few
+    /// hundred deployments can be asked for at once.
     pub async fn metric_latest(
         &self,
-        deployment: &DeploymentId,
-        minute: Moment,
-    ) -> Result<Vec<MetricPoint>, StoreError> {
-        let rows: Vec<MetricRow> = sqlx::query_as(
-            "select deployment_id, minute, series, side, value from metric_points \
-             where deployment_id = $1 and minute = $2 order by series, side",
-        )
-        .bind(deployment.as_str())
-        .bind(minute.minute().millis())
-        .fetch_all(&self.reader)
-        .await
-        .doing("reading a minute's metrics")?;
-        records(rows)
+        deployments: &[DeploymentId],
+        from: Moment,
+        to: Moment,
+    ) -> Result<BTreeMap<DeploymentId, Vec<MetricPoint>>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.add_one_of(
+            "deployment_id",
+            deployments.iter().map(DeploymentId::as_str),
+        );
+        conditions.add_pair("minute >= ?1 and minute <= ?2", from.minute(), to.minute());
+        let sql = format!(
+            "select points.deployment_id, points.minute, points.series, points.side, points.value \
+             from (select deployment_id, max(minute) as last_minute from metric_points{} group by deployment_id) as latest \
+             join metric_points as points on points.deployment_id = latest.deployment_id \
+             and points.minute = latest.last_minute order by points.deployment_id, points.series, points.side",
+            conditions.sql()
+        );
+        let rows: Vec<MetricRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the last minute's metrics")?;
+        let mut latest: BTreeMap<DeploymentId, Vec<MetricPoint>> = BTreeMap::new();
+        for row in rows {
+            let deployment = DeploymentId::new(row.deployment_id.as_str());
+            latest.entry(deployment).or_default().push(row.try_into()?);
+        }
+        Ok(latest)
     }
 }
 

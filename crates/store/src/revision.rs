@@ -88,31 +88,26 @@ impl Store {
         records(rows)
     }
 
-    /// How many revisions of each service served all of its traffic and were not undone; of these services, or of all.
-    /// A service without any is not in the answer.
+    /// How many revisions of each of these services served all of its traffic and were not undone. A service without any
+    /// is not in the answer. At most a few hundred can be asked for at once.
     pub async fn known_good_count(
         &self,
-        services: Option<&[ServiceId]>,
+        services: &[ServiceId],
     ) -> Result<BTreeMap<ServiceId, i64>, StoreError> {
         let mut conditions = Conditions::default();
-        if let Some(services) = services {
-            conditions.add_one_of("service_id", services.iter().map(ServiceId::as_str));
-        }
-        let conditions_sql = match conditions.sql() {
-            none if none.is_empty() => " where".to_string(),
-            some => format!("{some} and"),
-        };
+        conditions.add_one_of("service_id", services.iter().map(ServiceId::as_str));
         // The deployment with which CodeDeploy undoes another says nothing about the revision that it brings back.
         let undoes = match self.dialect() {
             Dialect::Sqlite => "json_extract(undone.reading, '$.rolls_back')",
             Dialect::Postgres => "(cast(undone.reading as jsonb) ->> 'rolls_back')",
         };
         let sql = format!(
-            "select service_id, count(distinct revision) from served_periods{conditions_sql} share_permille >= 1000 \
+            "select service_id, count(distinct revision) from served_periods{} and share_permille >= 1000 \
              and not exists (select 1 from deployments as undone where undone.service_id = served_periods.service_id \
              and undone.target_revision = served_periods.revision \
              and (undone.outcome = 'rolled_back' or undone.rolled_back_by is not null) and {undoes} is null) \
-             group by service_id"
+             group by service_id",
+            conditions.sql()
         );
         let counts: Vec<(String, i64)> = conditions
             .bind_as(sqlx::query_as(&sql))

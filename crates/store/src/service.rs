@@ -6,6 +6,8 @@ use crate::error::StoreError;
 use crate::row::Columns;
 use crate::row::Conditions;
 use crate::row::Place;
+use crate::row::contains;
+use crate::row::escaped;
 use crate::row::record;
 use crate::row::records;
 use crate::tx::Tx;
@@ -19,7 +21,91 @@ use switchback_domain::service::Service;
 const COLUMNS: &str = "id, name, arn, cluster, account, region, controller, deployment_group, serving_revision, \
      serving_since, desired_count, running_count, observed_at, generation";
 
+/// How many services a page of them holds when nobody says.
+const DEFAULT_LIMIT: i64 = 50;
+
+/// Which services, and from where on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceQuery {
+    /// Whose name, cluster or ARN contains this, whatever the case.
+    pub q: Option<String>,
+    /// Only those with a deployment in progress.
+    pub moving: bool,
+    /// After the service with this name and identifier on the page before.
+    pub after: Option<(String, ServiceId)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+impl Default for ServiceQuery {
+    fn default() -> ServiceQuery {
+        ServiceQuery {
+            q: None,
+            moving: false,
+            after: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+impl ServiceQuery {
+    fn filters(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let Some(text) = &self.q {
+            let columns = ["name", "cluster", "arn"].map(contains);
+            conditions.add(&format!("({})", columns.join(" or ")), escaped(text));
+        }
+        if self.moving {
+            conditions.add(
+                "id in (select service_id from deployments where outcome = ?)",
+                "in_progress",
+            );
+        }
+        conditions
+    }
+}
+
 impl Store {
+    /// A page of the services, by name.
+    pub async fn service_page(&self, query: &ServiceQuery) -> Result<Vec<Service>, StoreError> {
+        let mut conditions = query.filters();
+        if let Some((name, id)) = &query.after {
+            conditions.add_pair("(name, id) > (?1, ?2)", name.as_str(), id.as_str());
+        }
+        let limit = conditions.place(query.limit);
+        let sql = format!(
+            "select {COLUMNS} from services{} order by name, id limit {limit}",
+            conditions.sql()
+        );
+        let rows: Vec<ServiceRow> = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the services")?;
+        records(rows)
+    }
+
+    /// How many services fit the query, on whichever page.
+    pub async fn service_count(&self, query: &ServiceQuery) -> Result<i64, StoreError> {
+        let conditions = query.filters();
+        let sql = format!("select count(*) from services{}", conditions.sql());
+        let (count,): (i64,) = conditions
+            .bind_as(sqlx::query_as(&sql))
+            .fetch_one(&self.reader)
+            .await
+            .doing("counting the services")?;
+        Ok(count)
+    }
+
+    /// In how many accounts the services are.
+    pub async fn service_account_count(&self) -> Result<i64, StoreError> {
+        let (count,): (i64,) = sqlx::query_as("select count(distinct account) from services")
+            .fetch_one(&self.reader)
+            .await
+            .doing("counting the accounts")?;
+        Ok(count)
+    }
+
     /// Every service, by name.
     pub async fn service_list(&self) -> Result<Vec<Service>, StoreError> {
         let sql = format!("select {COLUMNS} from services order by name, id");

@@ -15,6 +15,7 @@ use switchback_aws_sim::door;
 use switchback_contract::ConsoleHandle;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentView;
+use switchback_contract::GateFilter;
 use switchback_contract::GateState;
 use switchback_contract::GateView;
 use switchback_contract::GuideView;
@@ -24,6 +25,7 @@ use switchback_contract::OutcomeCause;
 use switchback_contract::Phase;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
+use switchback_contract::ServiceFilter;
 use switchback_contract::ServiceView;
 use switchback_contract::TryView;
 use switchback_contract::TryWay;
@@ -268,9 +270,18 @@ impl Offers for DemoGuide {
         let (_, speed) = self.account.clock();
         let mut tries = Vec::new();
         if self.has_teams {
-            let gates = console.gates(false).await?;
+            let gates = GateFilter {
+                limit: Some(NEWEST),
+                ..GateFilter::default()
+            };
+            let gates = console.gates(gates).await?.items;
             let deployments = self.deployments(console).await?;
-            let services = console.services().await?;
+            // The demo's account has fewer.
+            let services = ServiceFilter {
+                limit: Some(NEWEST),
+                ..ServiceFilter::default()
+            };
+            let services = console.services(services).await?.items;
             tries.extend(self.gate_tries(&gates));
             tries.push(self.break_try(&deployments));
             tries.push(self.rollback_try(&deployments, &services));

@@ -50,6 +50,8 @@ struct FakeWork {
     decisions: AtomicUsize,
     rollbacks: Mutex<Vec<(Option<String>, RollbackCommand)>>,
     filters: Mutex<Vec<DeploymentFilter>>,
+    service_filters: Mutex<Vec<ServiceFilter>>,
+    gate_filters: Mutex<Vec<GateFilter>>,
     hooks: Mutex<Vec<String>>,
     /// How often the clock was refreshed, and what the account's clock says, once AWS is heard.
     refreshes: AtomicUsize,
@@ -214,14 +216,17 @@ impl Console for FakeConsole {
         Ok(NowPage {
             now: NOW,
             needs_you: vec![],
+            needs_you_count: 0,
             moving: vec![],
+            moving_count: 0,
             ended: vec![],
             coverage,
         })
     }
-    async fn services(&self) -> Result<Vec<ServiceView>, Refusal> {
+    async fn services(&self, filter: ServiceFilter) -> Result<Page<ServiceView>, Refusal> {
         self.actor()?;
-        Ok(Vec::new())
+        self.work.service_filters.lock().unwrap().push(filter);
+        Ok(whole(Vec::new()))
     }
     async fn service(&self, service: String) -> Result<ServiceView, Refusal> {
         Err(Refusal::not_found("service", &service))
@@ -251,10 +256,10 @@ impl Console for FakeConsole {
         self.actor()?;
         Ok(Vec::new())
     }
-    async fn services_page(&self) -> Result<ServicesPage, Refusal> {
-        self.actor()?;
+    async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal> {
         Ok(ServicesPage {
-            services: Vec::new(),
+            page: self.services(filter).await?,
+            total: 0,
             regions: Vec::new(),
         })
     }
@@ -277,9 +282,21 @@ impl Console for FakeConsole {
     async fn deployment_metrics(&self, _: String) -> Result<Vec<MetricPoint>, Refusal> {
         self.nothing("deployment")
     }
-    async fn gates(&self, _: bool) -> Result<Vec<GateView>, Refusal> {
+    async fn gates(&self, filter: GateFilter) -> Result<Page<GateView>, Refusal> {
         self.actor()?;
-        Ok(vec![gate_view("gate-1")])
+        self.work.gate_filters.lock().unwrap().push(filter);
+        Ok(whole(vec![gate_view("gate-1")]))
+    }
+    async fn approvals_page(&self, filter: GateFilter) -> Result<ApprovalsPage, Refusal> {
+        Ok(ApprovalsPage {
+            now: NOW,
+            page: self.gates(filter).await?,
+            total: Some(1),
+        })
+    }
+    async fn open_gate_count(&self) -> Result<i64, Refusal> {
+        self.actor()?;
+        Ok(1)
     }
     async fn gate(&self, id: String) -> Result<GateView, Refusal> {
         self.actor()?;
@@ -384,6 +401,14 @@ impl Console for FakeConsole {
             verified_at: Some(NOW),
             broken_at: None,
         })
+    }
+}
+
+fn whole<T>(items: Vec<T>) -> Page<T> {
+    Page {
+        items,
+        next_cursor: None,
+        notice: None,
     }
 }
 

@@ -283,8 +283,36 @@ async fn lists_filters_and_encoded_identifiers() {
     };
     assert_eq!(*world.work.filters.lock().unwrap(), [expected]);
 
-    let services = world.api("GET", "/api/v1/services", "").await;
+    let services = world
+        .api(
+            "GET",
+            "/api/v1/services?q=pay&moving=1&limit=3&cursor=c",
+            "",
+        )
+        .await;
     assert_eq!(services.json(), json!({ "items": [], "next_cursor": null }));
+    let expected = ServiceFilter {
+        q: Some("pay".to_string()),
+        moving: true,
+        cursor: Some("c".to_string()),
+        limit: Some(3),
+    };
+    assert_eq!(*world.work.service_filters.lock().unwrap(), [expected]);
+    let gates = world
+        .api(
+            "GET",
+            "/api/v1/gates?state=open&may_decide=true&limit=3&cursor=c",
+            "",
+        )
+        .await;
+    assert_eq!(gates.json()["items"][0]["id"], "gate-1");
+    let expected = GateFilter {
+        state: Some("open".to_string()),
+        may_decide: true,
+        cursor: Some("c".to_string()),
+        limit: Some(3),
+    };
+    assert_eq!(*world.work.gate_filters.lock().unwrap(), [expected]);
     let audit = world.api("GET", "/api/v1/audit", "").await;
     assert_eq!(
         audit.json(),

@@ -1,7 +1,11 @@
 //! Gates as one actor sees them, and their verdict.
 
 use crate::console::Desk;
+use crate::console::input::limit;
+use crate::console::input::place;
 use crate::console::input::reason;
+use crate::console::input::text;
+use crate::console::input::word;
 use crate::error::StepError;
 use crate::error::step_refusal;
 use crate::error::store_refusal;
@@ -10,7 +14,9 @@ use crate::views;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use switchback_contract::DecisionCommand;
+use switchback_contract::GateFilter;
 use switchback_contract::GateView;
+use switchback_contract::Page;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
 use switchback_contract::RequestMark;
@@ -20,6 +26,8 @@ use switchback_domain::gate::GateState;
 use switchback_domain::gate::Verdict;
 use switchback_domain::ids::GateId;
 use switchback_domain::moment::Moment;
+use switchback_store::GateQuery;
+use switchback_store::GateStates;
 use switchback_store::IdempotencyRecord;
 use switchback_store::StoreError;
 use switchback_store::Tx;
@@ -32,6 +40,57 @@ const OWN_DEPLOYMENT: &str =
     "You started this deployment, so you cannot approve it. To undo it, stop it and roll back.";
 
 impl Desk {
+    /// What the filter asks of the store; a page holds one gate fewer.
+    pub(super) fn gate_query(&self, filter: &GateFilter) -> Result<GateQuery, Refusal> {
+        let state = word("state", text(&filter.state), |state| match state {
+            "open" => Some(Some(GateStates::Open)),
+            "closed" => Some(Some(GateStates::Closed)),
+            "all" => Some(None),
+            _ => None,
+        })?;
+        let reader = self.actor.as_ref().filter(|_| filter.may_decide);
+        Ok(GateQuery {
+            state: state.flatten(),
+            undecided_by: reader.map(|actor| actor.name.clone()),
+            after: place(text(&filter.cursor))?.map(|(at, id)| (at, GateId::new(id))),
+            limit: limit(filter.limit)? + 1,
+        })
+    }
+
+    /// Whether the reader may decide at none of what is asked for.
+    fn may_decide_nothing(&self, query: &GateQuery) -> bool {
+        query.undecided_by.is_some() && self.may_not(Verb::Approve).is_some()
+    }
+
+    pub(super) async fn page_of_gates(&self, query: &GateQuery) -> Result<Page<GateView>, Refusal> {
+        let mut found = if self.may_decide_nothing(query) {
+            Vec::new()
+        } else {
+            self.store().gate_page(query).await.map_err(store_refusal)?
+        };
+        let more = found.len() as i64 >= query.limit;
+        found.truncate((query.limit - 1) as usize);
+        let next_cursor = found.last().filter(|_| more).map(|last| {
+            let at = match query.state {
+                Some(GateStates::Open) => last.expires_at,
+                Some(GateStates::Closed) | None => last.opened_at,
+            };
+            format!("{}.{}", at.millis(), last.id)
+        });
+        Ok(Page {
+            items: self.gate_views(found).await?,
+            next_cursor,
+            notice: None,
+        })
+    }
+
+    pub(super) async fn count_of_gates(&self, query: &GateQuery) -> Result<i64, Refusal> {
+        if self.may_decide_nothing(query) {
+            return Ok(0);
+        }
+        self.store().gate_count(query).await.map_err(store_refusal)
+    }
+
     pub(super) async fn gate_views(
         &self,
         gates: Vec<GateRecord>,

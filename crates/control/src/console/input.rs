@@ -62,7 +62,18 @@ pub(super) fn moment(name: &str, value: Option<String>) -> Result<Option<Moment>
         .transpose()
 }
 
+/// A text that filters: an empty one does not.
+pub(super) fn text(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|value| !value.is_empty())
+}
+
 pub(super) fn cursor(value: Option<String>) -> Result<Option<(Moment, DeploymentId)>, Refusal> {
+    let place = place(value)?;
+    Ok(place.map(|(at, id)| (at, DeploymentId::new(id))))
+}
+
+/// A place in a list that is in the order of moments: `MILLISECONDS.IDENTIFIER`.
+pub(super) fn place(value: Option<String>) -> Result<Option<(Moment, String)>, Refusal> {
     value
         .map(|value| {
             let parts = value
@@ -70,7 +81,7 @@ pub(super) fn cursor(value: Option<String>) -> Result<Option<(Moment, Deployment
                 .and_then(|(millis, id)| Some((millis.parse::<i64>().ok()?, id)));
             let (millis, id) =
                 parts.ok_or_else(|| invalid("cursor", &value, "what next_cursor gave"))?;
-            Ok((Moment::from_millis(millis), DeploymentId::new(id)))
+            Ok((Moment::from_millis(millis), id.to_string()))
         })
         .transpose()
 }

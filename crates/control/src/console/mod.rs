@@ -3,7 +3,9 @@
 mod coverage;
 mod deciding;
 mod input;
+mod now;
 mod rollback;
+mod services;
 
 use crate::Control;
 use crate::console::input::cursor;
@@ -11,25 +13,26 @@ use crate::console::input::invalid;
 use crate::console::input::limit;
 use crate::console::input::moment;
 use crate::console::input::reason;
+use crate::console::input::text;
 use crate::console::input::word;
+use crate::console::services::service_query;
 use crate::error::store_refusal;
 use crate::views;
 use crate::views::RevisionFacts;
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use switchback_contract::ApprovalsPage;
 use switchback_contract::AuditFilter;
 use switchback_contract::AuditPage;
 use switchback_contract::Console;
-use switchback_contract::Coverage;
 use switchback_contract::DecisionCommand;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentPage;
 use switchback_contract::DeploymentView;
 use switchback_contract::DiffPage;
+use switchback_contract::GateFilter;
 use switchback_contract::GateView;
 use switchback_contract::HistoryPage;
 use switchback_contract::Me;
-use switchback_contract::MovingView;
 use switchback_contract::NowPage;
 use switchback_contract::OperationView;
 use switchback_contract::Page;
@@ -41,6 +44,7 @@ use switchback_contract::RegionCoverage;
 use switchback_contract::RevisionView;
 use switchback_contract::RollbackCommand;
 use switchback_contract::RollbackPage;
+use switchback_contract::ServiceFilter;
 use switchback_contract::ServicePage;
 use switchback_contract::ServiceView;
 use switchback_contract::ServicesPage;
@@ -54,14 +58,14 @@ use switchback_domain::diff::Difference;
 use switchback_domain::ids::GateId;
 use switchback_domain::ids::OperationId;
 use switchback_domain::metrics::MetricPoint;
-use switchback_domain::metrics::Series;
-use switchback_domain::metrics::Side;
 use switchback_domain::moment::Moment;
 use switchback_domain::plan;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Service;
 use switchback_store::AuditQuery;
 use switchback_store::DeploymentQuery;
+use switchback_store::GateQuery;
+use switchback_store::GateStates;
 use switchback_store::SHORTEST_SEARCH;
 use switchback_store::SearchState;
 use switchback_store::records::DeploymentRecord;
@@ -210,44 +214,6 @@ impl Desk {
             difference.masked()
         }))
     }
-
-    async fn latest_minute(&self, record: &DeploymentRecord) -> Result<Vec<MetricPoint>, Refusal> {
-        // The last two minutes are still arriving (aws.md §3.2); the one before them is complete.
-        let complete = self.now().minute().plus_seconds(-180);
-        let mut minute = complete;
-        for _ in 0..5 {
-            let points = self
-                .store()
-                .metric_latest(&record.id, minute)
-                .await
-                .map_err(store_refusal)?;
-            if !points.is_empty() {
-                return Ok(points);
-            }
-            minute = minute.plus_seconds(-60);
-        }
-        Ok(Vec::new())
-    }
-
-    async fn coverage_of(&self, services: &[Service]) -> Result<Coverage, Refusal> {
-        let looks = self.control.looks();
-        let accounts: std::collections::BTreeSet<&str> = services
-            .iter()
-            .map(|service| service.account.as_str())
-            .collect();
-        let ledger = self.control.ledger_state();
-        Ok(Coverage {
-            ledger: views::ledger_words(ledger.as_ref()),
-            ledger_complete: ledger.is_some_and(|ledger| ledger.is_complete()),
-            services: services.len() as i64,
-            accounts: accounts.len() as i64,
-            last_look_at: looks.iter().filter_map(|(_, at, _)| *at).min(),
-            trouble: looks.into_iter().find_map(|(region, _, trouble)| {
-                trouble.map(|trouble| format!("{region}: {trouble}"))
-            }),
-            regions: self.region_coverage().await?,
-        })
-    }
 }
 
 #[async_trait]
@@ -266,97 +232,12 @@ impl Console for Desk {
 
     async fn now_page(&self) -> Result<NowPage, Refusal> {
         self.allow(Verb::View)?;
-        let now = self.now();
-        let open = self.store().gate_list_open().await.map_err(store_refusal)?;
-        let active = self
-            .store()
-            .deployment_list_active()
-            .await
-            .map_err(store_refusal)?;
-        let mut moving = Vec::new();
-        for record in &active {
-            let latest = self.latest_minute(record).await?;
-            let value = |series, side| {
-                latest
-                    .iter()
-                    .find(|point| point.series == series && point.side == side)
-                    .map(|point| point.value)
-            };
-            moving.push(MovingView {
-                deployment: views::deployment(record),
-                error_percent: (
-                    error_percent(&value, Side::Old),
-                    error_percent(&value, Side::New),
-                ),
-                p99_ms: (value(Series::P99, Side::Old), value(Series::P99, Side::New)),
-            });
-        }
-        let query = DeploymentQuery {
-            from: Some(now.plus_seconds(-86_400)),
-            limit: 40,
-            ..DeploymentQuery::default()
-        };
-        let ended = self
-            .store()
-            .deployment_list(&query)
-            .await
-            .map_err(store_refusal)?;
-        let services = self.store().service_list().await.map_err(store_refusal)?;
-        Ok(NowPage {
-            now,
-            needs_you: self.gate_views(open).await?,
-            moving,
-            ended: ended
-                .iter()
-                .filter(|record| record.standing.outcome.is_final())
-                .take(20)
-                .map(views::deployment)
-                .collect(),
-            coverage: self.coverage_of(&services).await?,
-        })
+        self.page_now().await
     }
 
-    async fn services(&self) -> Result<Vec<ServiceView>, Refusal> {
+    async fn services(&self, filter: ServiceFilter) -> Result<Page<ServiceView>, Refusal> {
         self.allow(Verb::View)?;
-        let by_service = |records: Vec<DeploymentRecord>| -> BTreeMap<_, _> {
-            records
-                .into_iter()
-                .map(|record| (record.service_id.clone(), record))
-                .collect()
-        };
-        let store = self.store();
-        let active = by_service(
-            store
-                .deployment_list_in_progress()
-                .await
-                .map_err(store_refusal)?,
-        );
-        let last = by_service(
-            store
-                .deployment_list_last_ended()
-                .await
-                .map_err(store_refusal)?,
-        );
-        let known_good = self.control.known_good().await.map_err(store_refusal)?;
-        let mut list: Vec<ServiceView> = store
-            .service_list()
-            .await
-            .map_err(store_refusal)?
-            .iter()
-            .map(|service| {
-                let id = &service.id;
-                let known_good = known_good.get(id).copied().unwrap_or_default();
-                views::service(service, active.get(id), last.get(id), known_good)
-            })
-            .collect();
-        list.sort_by(|a, b| {
-            (a.active_deployment.is_none(), &a.name, &a.arn).cmp(&(
-                b.active_deployment.is_none(),
-                &b.name,
-                &b.arn,
-            ))
-        });
-        Ok(list)
+        self.page_of_services(&service_query(&filter)?).await
     }
 
     async fn service(&self, service: String) -> Result<ServiceView, Refusal> {
@@ -389,7 +270,6 @@ impl Console for Desk {
     async fn deployments(&self, filter: DeploymentFilter) -> Result<Page<DeploymentView>, Refusal> {
         self.allow(Verb::View)?;
         let limit = limit(filter.limit)?;
-        let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let searched = text(&filter.q);
         if let Some(searched) = &searched
             && searched.chars().count() < SHORTEST_SEARCH
@@ -459,10 +339,16 @@ impl Console for Desk {
         self.region_coverage().await
     }
 
-    async fn services_page(&self) -> Result<ServicesPage, Refusal> {
+    async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal> {
         self.allow(Verb::View)?;
+        let query = service_query(&filter)?;
         Ok(ServicesPage {
-            services: self.services().await?,
+            page: self.page_of_services(&query).await?,
+            total: self
+                .store()
+                .service_count(&query)
+                .await
+                .map_err(store_refusal)?,
             regions: self.region_coverage().await?,
         })
     }
@@ -538,14 +424,33 @@ impl Console for Desk {
             .map_err(store_refusal)
     }
 
-    async fn gates(&self, only_open: bool) -> Result<Vec<GateView>, Refusal> {
+    async fn gates(&self, filter: GateFilter) -> Result<Page<GateView>, Refusal> {
         self.allow(Verb::View)?;
-        let gates = if only_open {
-            self.store().gate_list_open().await
-        } else {
-            self.store().gate_list_recent(200).await
+        self.page_of_gates(&self.gate_query(&filter)?).await
+    }
+
+    async fn approvals_page(&self, filter: GateFilter) -> Result<ApprovalsPage, Refusal> {
+        self.allow(Verb::View)?;
+        let query = self.gate_query(&filter)?;
+        let is_counted = query.state == Some(GateStates::Open);
+        Ok(ApprovalsPage {
+            now: self.now(),
+            page: self.page_of_gates(&query).await?,
+            total: if is_counted {
+                Some(self.count_of_gates(&query).await?)
+            } else {
+                None
+            },
+        })
+    }
+
+    async fn open_gate_count(&self) -> Result<i64, Refusal> {
+        self.allow(Verb::View)?;
+        let query = GateQuery {
+            state: Some(GateStates::Open),
+            ..GateQuery::default()
         };
-        self.gate_views(gates.map_err(store_refusal)?).await
+        self.count_of_gates(&query).await
     }
 
     async fn gate(&self, id: String) -> Result<GateView, Refusal> {
@@ -720,7 +625,6 @@ impl Console for Desk {
     async fn audit(&self, filter: AuditFilter) -> Result<AuditPage, Refusal> {
         self.allow(Verb::View)?;
         let limit = limit(filter.limit)?;
-        let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let before = match text(&filter.cursor) {
             None => None,
             Some(cursor) => Some(
@@ -805,12 +709,6 @@ fn search_notice(state: &SearchState) -> Option<String> {
             "The database has no index for text, so every deployment was looked through. It said: {reason}. Create the extension pg_trgm and start Switchback again."
         )),
     }
-}
-
-fn error_percent(value: &impl Fn(Series, Side) -> Option<f64>, side: Side) -> Option<f64> {
-    let requests = value(Series::Requests, side).filter(|requests| *requests > 0.0)?;
-    // CloudWatch publishes no 5xx count for a minute without one, while requests were counted (aws.md §3.2).
-    Some(value(Series::Errors, side).unwrap_or(0.0) * 100.0 / requests)
 }
 
 fn operation_in_progress() -> Refusal {

@@ -358,14 +358,15 @@ impl Desk {
         at: Moment,
     ) -> Result<DecisionRecord, Refusal> {
         let basis = evidence::basis(record, &gate.wait, &gate.policy);
-        let latest = self.latest_minute(record).await?;
+        let latest = self.latest_minutes(std::slice::from_ref(record)).await?;
+        let latest = latest.get(&record.id).map_or(&[][..], Vec::as_slice);
         Ok(DecisionRecord {
             gate_id: gate.id.clone(),
             actor: actor.name.clone(),
             verdict,
             reason,
             evidence_digest: basis.digest(),
-            evidence: evidence::frozen(record, &basis, &latest),
+            evidence: evidence::frozen(record, &basis, latest),
             at,
         })
     }

@@ -13,6 +13,7 @@ mod databases;
 mod history;
 mod imports;
 mod leases;
+mod lists;
 mod migrations;
 mod races;
 mod round_trips;

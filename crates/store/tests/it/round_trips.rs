@@ -22,6 +22,7 @@ use switchback_domain::operation::OperationKind;
 use switchback_domain::operation::OperationState;
 use switchback_domain::previous::PreviousEvidence;
 use switchback_domain::revision::RevisionStatus;
+use switchback_store::GateQuery;
 use switchback_store::IdempotencyRecord;
 use switchback_store::StoreError;
 use switchback_store::records::HookRecord;
@@ -206,7 +207,11 @@ async fn gates_and_decisions() {
         );
         let all = store.gate_list_by_deployment(&deployment.id).await.unwrap();
         assert_eq!(all.len(), 3);
-        assert_eq!(store.gate_list_recent(2).await.unwrap().len(), 2);
+        let newest = GateQuery {
+            limit: 2,
+            ..GateQuery::default()
+        };
+        assert_eq!(store.gate_page(&newest).await.unwrap().len(), 2);
 
         let mut tx = store.begin().await.unwrap();
         let again = tx.decision_insert(&one).await;
@@ -479,9 +484,21 @@ async fn timeline_and_metrics() {
         assert!(read.contains(&point(1, Series::P99, Side::New, 412.5)));
         assert!(!read.contains(&point(1, Series::P99, Side::New, 1.0)));
         assert!(read.contains(&point(0, Series::Errors, Side::Old, 0.125)));
-        let latest = store.metric_latest(&deployment.id, at(60)).await.unwrap();
-        assert_eq!(latest.len(), 12);
-        assert!(latest.iter().all(|point| point.minute == at(60).minute()));
+        let asked = [deployment.id.clone(), DeploymentId::new("dep-0")];
+        let latest = async |from, to| store.metric_latest(&asked, from, to).await.unwrap();
+        let found = latest(at(0), at(60)).await;
+        assert_eq!(found.len(), 1, "a deployment without points is left out");
+        let points = &found[&deployment.id];
+        assert_eq!(points.len(), 12);
+        assert!(points.iter().all(|point| point.minute == at(60).minute()));
+        assert_eq!(latest(at(60), at(60)).await, found);
+        let before = latest(at(0), at(60).plus_seconds(-60)).await;
+        assert!(
+            before[&deployment.id]
+                .iter()
+                .all(|point| point.minute == at(0).minute())
+        );
+        assert!(latest(at(60_000), at(120_000)).await.is_empty());
         assert_eq!(
             store
                 .metric_list(&DeploymentId::new("dep-0"))
