@@ -51,8 +51,8 @@ async fn pages_of_services_visit_each_once() {
             cause: None,
         };
         for (index, (name, seconds, standing)) in [
-            ("web", 1, ended.clone()),
-            ("web", 2, ended.clone()),
+            ("web", 1, ended),
+            ("web", 2, ended),
             ("web", 3, Standing::started()),
             ("web", 4, Standing::started()),
             ("worker", 9, ended),
