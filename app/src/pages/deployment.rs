@@ -8,6 +8,7 @@ use crate::asks;
 use crate::live::Live;
 use crate::live::trouble_line;
 use crate::pages::Shown;
+use crate::pages::cli_act;
 use crate::pages::crumbs;
 use crate::pages::page;
 use crate::pages::rollback_link;
@@ -17,6 +18,8 @@ use crate::parts::coverage::previous_words;
 use crate::parts::coverage::sight_words;
 use crate::parts::difference::changed_words;
 use crate::parts::difference::difference_table;
+use crate::parts::ecs_panel::ecs_panel;
+use crate::parts::ecs_panel::one_target_group;
 use crate::parts::frame::Section;
 use crate::parts::gate_panel::Read;
 use crate::parts::gate_panel::gate_panel;
@@ -151,11 +154,12 @@ fn content(
         {stages(page, now)}
         <div class="columns">
             <div class="column-main">
-                {chart(page, cursor)}
+                {if page.ecs.as_ref().is_some_and(|ecs| ecs.is_rolling) { one_target_group() } else { chart(page, cursor) }}
                 {timeline(page.now, &page.timeline)}
             </div>
             <div class="column-side">
                 {outcome_panel(deployment)}
+                {ecs_panel(page, now)}
                 {page.gates.iter().rev().take(if open.is_some() { 1 } else { 3 }).map(|gate| {
                     let heading = if gate.state == GateState::Open { question(gate) } else { "at this gate".to_string() };
                     gate_panel(gate, heading, now, here.clone(), notice, read)
@@ -181,6 +185,11 @@ fn title_act(page: &DeploymentPage, gate_is_open: bool) -> AnyView {
     } else {
         "title-act dock"
     };
+    if deployment.controller == "ecs" {
+        let target = deployment.previous_revision.as_deref();
+        let target = target.filter(|_| deployment.outcome == Outcome::InProgress);
+        return cli_act(&deployment.service_id, target);
+    }
     let (text, target) = match (deployment.outcome, &deployment.previous_revision) {
         (Outcome::InProgress, Some(previous)) => ("Stop and roll back…", Some(previous.as_str())),
         (Outcome::InProgress, None) => ("Stop and roll back…", None),
@@ -238,6 +247,9 @@ fn outcome_panel(deployment: &DeploymentView) -> AnyView {
     let sentence = match deployment.outcome {
         Outcome::Succeeded if deployment.rolled_back_by.is_some() => {
             format!("{target} took all traffic and was rolled back later.")
+        }
+        Outcome::Succeeded if deployment.outcome_detail.is_some() => {
+            format!("AWS called it successful while {target} was still replacing tasks.")
         }
         Outcome::Succeeded => format!("{target} took all traffic."),
         Outcome::Failed => {

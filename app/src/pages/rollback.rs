@@ -346,6 +346,13 @@ fn say_why(page: &RollbackPage, plan: &PlanView, notice: &Notice) -> AnyView {
             view! { <span class="when-missing">"Missing: why. Write the reason or press one above."</span><span class="when-complete">{once}</span> }.into_any(),
         ),
     };
+    if service.controller == "ecs" {
+        return view! {
+            <section class="act say-why"><h2>"3 · Run it with the AWS CLI"</h2>
+                <p id="rollback-note">"ECS itself deploys this service, and Switchback cannot roll back such a service from here yet. Run the command above; what it starts is recorded and shown here as every deployment."</p></section>
+        }
+        .into_any();
+    }
     let described = if notice.is_problem() {
         format!("{PROBLEM_ID} rollback-kept")
     } else {

@@ -2,7 +2,9 @@
 
 use crate::asks;
 use crate::pages::Shown;
+use crate::pages::cli_act;
 use crate::pages::crumbs;
+use crate::pages::now::controller_words;
 use crate::pages::page;
 use crate::pages::rollback_link;
 use crate::parts::deployment_rows::Grouping;
@@ -54,7 +56,10 @@ pub fn Service() -> impl IntoView {
 fn content(page: &ServicePage, notice: &Notice) -> AnyView {
     let service = &page.service;
     let act = page.may_roll_back.then(|| {
-        view! { <p class="title-act dock"><a class="button danger" href=rollback_link(&service.id, None)>"Roll back…"</a></p> }
+        if service.controller == "ecs" {
+            return cli_act(&service.id, None);
+        }
+        view! { <p class="title-act dock"><a class="button danger" href=rollback_link(&service.id, None)>"Roll back…"</a></p> }.into_any()
     });
     view! {
         <div class="page has-dock">
@@ -101,7 +106,9 @@ fn facts(service: &ServiceView) -> AnyView {
             <div><dt>"Serving since"</dt><dd>{service.serving_since.map_or_else(|| "not known".into_any(), |since| time(since, format!("{} UTC", since.date_and_time())).into_any())}</dd></div>
             <div><dt>"Tasks"</dt><dd>{format!("{} of {} running", words::whole(service.running_count), words::whole(service.desired_count))}</dd></div>
             <div><dt>"Strategy"</dt><dd title=service.strategy.clone()>{strategy_words(&service.strategy)}</dd></div>
-            <div><dt>"Group"</dt><dd>{format!("{} / {}", service.application, service.group)}</dd></div>
+            {service.strategy_detail.clone().map(|detail| view! { <div><dt>"Runs as"</dt><dd>{detail}</dd></div> })}
+            <div><dt>"Controller"</dt><dd>{controller_words(&service.controller)}</dd></div>
+            {service.application.as_ref().zip(service.group.as_ref()).map(|(application, group)| view! { <div><dt>"Group"</dt><dd>{format!("{application} / {group}")}</dd></div> })}
             <div><dt>"Alarms"</dt><dd>{alarms}</dd></div>
             <div><dt>"Where"</dt><dd>{format!("{} · {} · {}", service.cluster, service.region, service.account)}</dd></div>
             <div><dt>"AWS"</dt><dd>{identifier(&service.arn)}</dd></div>
@@ -171,7 +178,7 @@ fn revisions_table(page: &ServicePage) -> AnyView {
     }
     let rows = page.revisions.iter().map(|revision| {
         let act = (page.may_roll_back && revision.cannot_be_chosen.is_none()).then(|| {
-            view! { <a href=rollback_link(&page.service.id, Some(&revision.arn))>{format!("Roll back to :{}…", revision.number)}</a> }
+            view! { <a href=rollback_link(&page.service.id, Some(&revision.arn))>{format!("{} :{}…", if page.service.controller == "ecs" { "AWS CLI to" } else { "Roll back to" }, revision.number)}</a> }
         });
         view! {
             <tr>

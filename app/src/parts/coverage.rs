@@ -195,6 +195,7 @@ pub fn previous_words(deployment: &DeploymentView) -> Option<String> {
         "earlier_deployment" => "target of the deployment before",
         "observed_serving" => "seen serving",
         "stopped_task" => "from a stopped task",
+        "previous_revision" if deployment.controller == "ecs" => "as ECS says",
         "previous_revision" => "as CodeDeploy says",
         other => other,
     };

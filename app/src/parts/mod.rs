@@ -7,6 +7,7 @@ pub mod chart_model;
 pub mod coverage;
 pub mod deployment_rows;
 pub mod difference;
+pub mod ecs_panel;
 pub mod frame;
 pub mod fuse;
 pub mod gate_panel;

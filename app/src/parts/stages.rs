@@ -1,4 +1,4 @@
-//! The lifecycle strip: CodeDeploy's own names, in order.
+//! The lifecycle strip: the controller's own names, in order.
 
 use crate::parts::icon::Shape;
 use crate::parts::icon::icon;
@@ -13,6 +13,12 @@ use switchback_contract::duration_words;
 
 /// The strip on a wide screen, and "Stage 7 of 8" that opens to a list on a narrow one.
 pub fn stages(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
+    if page.stages.is_empty()
+        && (page.ecs.as_ref().is_some_and(|ecs| ecs.is_rolling) || page.deployment.phase.is_none())
+    {
+        // Rolling has none, and of what was over before anybody looked AWS tells none.
+        return ().into_any();
+    }
     if page.stages.is_empty() {
         return view! { <p class="empty">"AWS has not begun the lifecycle yet."</p> }.into_any();
     }

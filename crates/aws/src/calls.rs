@@ -46,6 +46,11 @@ calls! {
     BATCH_GET_DEPLOYMENT_TARGETS = Read "codedeploy:BatchGetDeploymentTargets";
     GET_APPLICATION_REVISION = Read "codedeploy:GetApplicationRevision";
     DESCRIBE_SERVICES = Read "ecs:DescribeServices";
+    LIST_CLUSTERS = Read "ecs:ListClusters";
+    LIST_SERVICES = Read "ecs:ListServices";
+    LIST_SERVICE_DEPLOYMENTS = Read "ecs:ListServiceDeployments";
+    DESCRIBE_SERVICE_DEPLOYMENTS = Read "ecs:DescribeServiceDeployments";
+    DESCRIBE_SERVICE_REVISIONS = Read "ecs:DescribeServiceRevisions";
     DESCRIBE_TASK_DEFINITION = Read "ecs:DescribeTaskDefinition";
     LIST_TASK_DEFINITIONS = Read "ecs:ListTaskDefinitions";
     LIST_TASKS = Read "ecs:ListTasks";

@@ -600,6 +600,7 @@ fn deployment_reading(info: &DeploymentInfo) -> Result<DeploymentReading, CloudE
         completed_at: info.complete_time().map(moment),
         app_spec_digest: info.revision().and_then(app_spec_digest),
         previous_app_spec_digest: info.previous_revision().and_then(app_spec_digest),
+        service: None,
         reading: Reading {
             status: info.status().map_or(AwsStatus::Unknown, aws_status),
             error_code: info
@@ -619,6 +620,7 @@ fn deployment_reading(info: &DeploymentInfo) -> Result<DeploymentReading, CloudE
                 .filter(|id| !id.is_empty())
                 .map(str::to_string),
             stages: Vec::new(),
+            ecs: None,
         },
     })
 }

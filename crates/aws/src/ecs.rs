@@ -25,6 +25,7 @@ use switchback_domain::previous::TaskSet;
 use switchback_domain::revision::Revision;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::revision::RevisionStatus;
+use switchback_domain::service::Controller;
 
 /// Services in one DescribeServices. [M]
 const SERVICES_AT_ONCE: usize = 10;
@@ -79,7 +80,7 @@ impl AwsAccount {
     }
 
     /// The services of these names that exist. A group may outlive its service or its cluster.
-    async fn describe_services(
+    pub(crate) async fn describe_services(
         &self,
         cluster: &str,
         names: Vec<String>,
@@ -241,6 +242,7 @@ fn service_reading(
     service: &Service,
     found: &GroupOfService,
 ) -> Result<ServiceReading, CloudError> {
+    let task_sets = task_sets(service)?;
     Ok(ServiceReading {
         name: found.service.clone(),
         arn: service
@@ -251,8 +253,12 @@ fn service_reading(
             .cluster_arn()
             .map_or(found.cluster.as_str(), name_of)
             .to_string(),
-        deployment_group: found.group.clone(),
-        task_sets: task_sets(service)?,
+        controller: Controller::Codedeploy(found.group.clone()),
+        serving: task_sets
+            .iter()
+            .find(|set| set.task_set.primary)
+            .map(|set| set.task_set.revision.clone()),
+        task_sets,
         desired_count: i64::from(service.desired_count()),
         running_count: i64::from(service.running_count()),
     })

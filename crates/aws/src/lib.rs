@@ -5,6 +5,7 @@ mod clock;
 mod cloudwatch;
 mod codedeploy;
 mod ecs;
+mod ecs_deployments;
 mod elb;
 mod error;
 mod ledger;
@@ -38,6 +39,7 @@ use switchback_cloud::TargetGroupReading;
 use switchback_cloud::TargetHealth;
 use switchback_cloud::TaskSetReading;
 use switchback_domain::digest::Digest;
+use switchback_domain::ecs::is_service_deployment;
 use switchback_domain::gate::Verdict;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::Revision;
@@ -209,6 +211,27 @@ impl Cloud for AwsAccount {
         self.one_service(cluster, name).await
     }
 
+    async fn ecs_services(&self) -> Result<Vec<ServiceReading>, CloudError> {
+        self.find_ecs_services().await
+    }
+
+    async fn ecs_services_named(
+        &self,
+        cluster: &str,
+        names: &[String],
+    ) -> Result<Vec<ServiceReading>, CloudError> {
+        self.read_ecs_services(cluster, names).await
+    }
+
+    async fn service_deployment_ids(
+        &self,
+        cluster: &str,
+        service: &str,
+        since: Option<Moment>,
+    ) -> Result<Vec<String>, CloudError> {
+        self.list_service_deployments(cluster, service, since).await
+    }
+
     async fn deployment_ids(
         &self,
         group: Option<(&str, &str)>,
@@ -230,7 +253,13 @@ impl Cloud for AwsAccount {
     }
 
     async fn deployments(&self, aws_ids: &[String]) -> Result<Vec<DeploymentReading>, CloudError> {
-        self.get_deployments(aws_ids).await
+        let (of_ecs, of_codedeploy): (Vec<String>, Vec<String>) = aws_ids
+            .iter()
+            .cloned()
+            .partition(|aws_id| is_service_deployment(aws_id));
+        let mut readings = self.get_deployments(&of_codedeploy).await?;
+        readings.extend(self.describe_service_deployments(&of_ecs).await?);
+        Ok(readings)
     }
 
     async fn lifecycle(&self, aws_id: &str) -> Result<LifecycleReading, CloudError> {

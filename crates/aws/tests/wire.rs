@@ -17,6 +17,8 @@ use switchback_cloud::CloudError;
 use switchback_cloud::NewDeployment;
 use switchback_cloud::WhatToDo;
 use switchback_domain::digest::Digest;
+use switchback_domain::ecs::EcsStatus;
+use switchback_domain::ecs::EcsStrategy;
 use switchback_domain::gate::Verdict;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::RevisionArn;
@@ -555,7 +557,7 @@ async fn services_are_found_through_their_groups_and_missing_ones_are_left_out()
         ("web", "main")
     );
     assert_eq!((found.desired_count, found.running_count), (3, 2));
-    let group = &found.deployment_group;
+    let group = found.controller.group().unwrap();
     assert_eq!(group.alarms, ["web-5xx"]);
     assert!(group.rolls_back_on_failure && !group.rolls_back_on_alarm);
     assert_eq!(
@@ -575,4 +577,185 @@ async fn services_are_found_through_their_groups_and_missing_ones_are_left_out()
         Some("d-1")
     );
     assert_eq!(task_set.target_group_arn.as_deref(), Some("blue-arn"));
+}
+
+#[tokio::test]
+async fn a_service_of_ecs_is_found_with_how_it_is_deployed() {
+    let cluster = "arn:aws:ecs:eu-central-1:123456789012:cluster/main";
+    let arn = |name: &str| format!("arn:aws:ecs:eu-central-1:123456789012:service/main/{name}");
+    let definition = |number: u32| {
+        format!("arn:aws:ecs:eu-central-1:123456789012:task-definition/cart:{number}")
+    };
+    let service = json!({
+        "serviceArn": arn("cart"), "serviceName": "cart", "clusterArn": cluster, "status": "ACTIVE",
+        "desiredCount": 3, "runningCount": 4, "taskDefinition": definition(8),
+        "loadBalancers": [{"targetGroupArn": "arn:aws:elasticloadbalancing:r:1:targetgroup/cart-blue/1",
+            "advancedConfiguration": {
+                "alternateTargetGroupArn": "arn:aws:elasticloadbalancing:r:1:targetgroup/cart-green/2"}}],
+        "deploymentConfiguration": {"strategy": "CANARY", "bakeTimeInMinutes": 5,
+            "canaryConfiguration": {"canaryPercent": 5.5, "canaryBakeTimeInMinutes": 10},
+            "alarms": {"enable": true, "rollback": true, "alarmNames": ["cart-5xx"]},
+            "lifecycleHooks": [{"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}]},
+        "deployments": [
+            {"id": "ecs-svc/8", "status": "PRIMARY", "taskDefinition": definition(8), "rolloutState": "IN_PROGRESS", "createdAt": 20},
+            {"id": "ecs-svc/7", "status": "ACTIVE", "taskDefinition": definition(7), "rolloutState": "COMPLETED", "createdAt": 10}],
+    });
+    let other = json!({"serviceArn": arn("web"), "serviceName": "web", "status": "ACTIVE",
+        "deploymentController": {"type": "CODE_DEPLOY"}});
+    let account = Account::answering(vec![
+        ok(&json!({"clusterArns": [cluster]})),
+        ok(&json!({"serviceArns": [arn("cart"), arn("web")]})),
+        ok(&json!({"services": [service, other], "failures": []})),
+    ])
+    .await;
+    let services = account.aws.ecs_services().await.unwrap();
+    assert_eq!(
+        account.operations(),
+        ["ListClusters", "ListServices", "DescribeServices"]
+    );
+    assert_eq!(services.len(), 1, "CodeDeploy's is found by its group");
+    let found = &services[0];
+    assert_eq!(
+        (found.name.as_str(), found.cluster.as_str()),
+        ("cart", "main")
+    );
+    assert_eq!(
+        found.serving.as_ref().map(|arn| arn.number()),
+        Some(7),
+        "what is in progress does not serve"
+    );
+    let ecs = found.controller.ecs().unwrap();
+    assert_eq!(ecs.primary.as_deref(), Some("ecs-svc/8"));
+    assert_eq!(ecs.target_groups, ["cart-blue", "cart-green"]);
+    let configuration = &ecs.configuration;
+    assert_eq!(
+        (configuration.strategy, configuration.step_permille),
+        (EcsStrategy::Canary, Some(55))
+    );
+    assert_eq!(
+        (configuration.pause_hooks, configuration.lambda_hooks),
+        (1, 0)
+    );
+    assert_eq!(found.controller.alarms(), ["cart-5xx"]);
+}
+
+#[tokio::test]
+async fn a_service_deployment_is_read_with_its_revisions_and_unknown_words_stay_unknown() {
+    let id = "arn:aws:ecs:eu-central-1:123456789012:service-deployment/main/cart/abc";
+    let revision = |number: u32| {
+        format!("arn:aws:ecs:eu-central-1:123456789012:service-revision/main/cart/{number}")
+    };
+    let definition = |number: u32| {
+        format!("arn:aws:ecs:eu-central-1:123456789012:task-definition/cart:{number}")
+    };
+    let deployment = |status: &str| {
+        json!({
+            "serviceDeploymentArn": id, "createdAt": 100, "status": status, "lifecycleStage": "A_STAGE_OF_NEXT_YEAR",
+            "serviceArn": "arn:aws:ecs:eu-central-1:123456789012:service/main/cart",
+            "clusterArn": "arn:aws:ecs:eu-central-1:123456789012:cluster/main",
+            "sourceServiceRevisions": [{"arn": revision(1), "runningTaskCount": 3, "requestedProductionTrafficWeight": 94.5}],
+            "targetServiceRevision": {"arn": revision(2), "requestedTaskCount": 3, "runningTaskCount": 2, "requestedProductionTrafficWeight": 5.5},
+            "deploymentCircuitBreaker": {"status": "MONITORING", "failureCount": 1, "threshold": 3},
+            "alarms": {"status": "TRIGGERED", "alarmNames": ["a", "b"], "triggeredAlarmNames": ["b"]},
+            "lifecycleHookDetails": [{"hookId": "ecs-pause-1", "targetType": "PAUSE", "status": "AWAITING_ACTION",
+                "expiresAt": 200, "timeoutAction": "ROLLBACK"}],
+            "statusReason": "in AWS's words",
+        })
+    };
+    let revisions = json!({"serviceRevisions": [
+        {"serviceRevisionArn": revision(1), "taskDefinition": definition(7)},
+        {"serviceRevisionArn": revision(2), "taskDefinition": definition(8),
+            "containerImages": [{"containerName": "app", "image": "cart:8", "imageDigest": "sha256:ab"}],
+            "resolvedConfiguration": {"loadBalancers": [{"targetGroupArn": "green"}]}}]});
+    let answers = ["IN_PROGRESS", "A_STATUS_OF_NEXT_YEAR"];
+    let account = Account::answering(
+        answers
+            .iter()
+            .flat_map(|status| {
+                [
+                    ok(&json!({"serviceDeployments": [deployment(status)]})),
+                    ok(&revisions),
+                ]
+            })
+            .collect(),
+    )
+    .await;
+    let read = account.aws.deployments(&[id.to_string()]).await.unwrap();
+    assert_eq!(
+        account.operations(),
+        ["DescribeServiceDeployments", "DescribeServiceRevisions"]
+    );
+    let one = &read[0];
+    assert_eq!(
+        (one.aws_id.as_str(), one.config_name.as_str()),
+        (id, "rolling")
+    );
+    assert_eq!(
+        one.service.as_ref().map(|service| service.cluster.as_str()),
+        Some("main")
+    );
+    assert_eq!(one.reading.error_message.as_deref(), Some("in AWS's words"));
+    let ecs = one.reading.ecs.as_ref().unwrap();
+    assert_eq!(ecs.status, EcsStatus::InProgress);
+    assert_eq!(
+        ecs.sources[0].revision.as_ref().map(|arn| arn.number()),
+        Some(7)
+    );
+    assert_eq!(
+        (
+            ecs.target.production_permille,
+            ecs.sources[0].production_permille
+        ),
+        (Some(55), Some(945))
+    );
+    assert_eq!(ecs.target.images[0].digest.as_deref(), Some("sha256:ab"));
+    assert_eq!(ecs.target.target_group.as_deref(), Some("green"));
+    assert_eq!(
+        (ecs.breaker, ecs.fired_alarms.as_slice()),
+        (Some((1, 3)), ["b".to_string()].as_slice())
+    );
+    assert_eq!(
+        ecs.waits_at().map(|hook| hook.id.as_str()),
+        Some("ecs-pause-1")
+    );
+    let read = account.aws.deployments(&[id.to_string()]).await.unwrap();
+    assert_eq!(
+        read[0].reading.ecs.as_ref().map(|ecs| ecs.status),
+        Some(EcsStatus::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn the_list_of_service_deployments_is_read_to_its_end_and_refusals_keep_their_kind() {
+    let page = |number: u32, next: Option<&str>| {
+        ok(
+            &json!({"serviceDeployments": [{"serviceDeploymentArn": format!("d{number}")}], "nextToken": next}),
+        )
+    };
+    let account = Account::answering(vec![
+        page(1, Some("more")),
+        page(2, None),
+        error(400, "ServiceNotFoundException"),
+        error(400, "AccessDeniedException"),
+    ])
+    .await;
+    let list = async || {
+        account
+            .aws
+            .service_deployment_ids("main", "cart", Some(Moment::from_millis(5000)))
+            .await
+    };
+    assert_eq!(list().await.unwrap(), ["d1", "d2"]);
+    assert_eq!(account.seen()[1].body["nextToken"], "more");
+    assert_eq!(account.seen()[1].body["createdAt"]["after"], 5);
+    assert_eq!(
+        list().await.unwrap(),
+        [""; 0],
+        "they are deleted with their service"
+    );
+    let refused = list().await.unwrap_err();
+    assert_eq!(
+        (refused.kind, refused.is_about_permission()),
+        (WhatToDo::Never, true)
+    );
 }

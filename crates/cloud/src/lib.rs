@@ -18,7 +18,7 @@ use switchback_domain::moment::Moment;
 use switchback_domain::previous::TaskSet;
 use switchback_domain::revision::Revision;
 use switchback_domain::revision::RevisionArn;
-use switchback_domain::service::DeploymentGroup;
+use switchback_domain::service::Controller;
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ pub struct Receipt {
     pub request_id: Option<String>,
 }
 
-/// An ECS service with the CodeDeploy group that deploys it.
+/// An ECS service with the controller that deploys it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceReading {
     /// The ECS service's name.
@@ -109,9 +109,11 @@ pub struct ServiceReading {
     pub arn: String,
     /// The cluster's name.
     pub cluster: String,
-    /// The group's settings.
-    pub deployment_group: DeploymentGroup,
-    /// Its task sets.
+    /// Who deploys it, and how.
+    pub controller: Controller,
+    /// What serves: the PRIMARY task set's revision, or that of ECS's last completed deployment.
+    pub serving: Option<RevisionArn>,
+    /// Its task sets; empty where ECS itself deploys.
     pub task_sets: Vec<TaskSetReading>,
     /// Tasks wanted.
     pub desired_count: i64,
@@ -132,16 +134,27 @@ pub struct TaskSetReading {
     pub running_count: i64,
 }
 
-/// One CodeDeploy deployment.
+/// The service that a deployment of ECS moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployedService {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The service's name.
+    pub name: String,
+    /// The service's ARN.
+    pub arn: String,
+}
+
+/// One deployment: CodeDeploy's, or a service deployment of ECS (`reading.ecs`), which has no application and no group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentReading {
-    /// `d-XXXXXXXXX`
+    /// `d-XXXXXXXXX`, or the ARN of the service deployment.
     pub aws_id: String,
-    /// The application's name.
+    /// The application's name; empty for one of ECS.
     pub application: String,
-    /// The group's name.
+    /// The group's name; empty for one of ECS.
     pub group: String,
-    /// The deployment configuration's name.
+    /// The deployment configuration's name, or the word of ECS's strategy.
     pub config_name: String,
     /// AWS's word for who began it: `user`, `codeDeployRollback`, … (aws.md §1.5)
     pub creator: String,
@@ -155,6 +168,9 @@ pub struct DeploymentReading {
     pub app_spec_digest: Option<Digest>,
     /// The same for CodeDeploy's own "previous revision".
     pub previous_app_spec_digest: Option<Digest>,
+    /// The service, where AWS names it: for one of ECS.
+    #[serde(default)]
+    pub service: Option<DeployedService>,
     /// The whole, without its stages (see [`Cloud::lifecycle`]).
     pub reading: Reading,
 }
@@ -257,7 +273,26 @@ pub trait Cloud: Send + Sync {
         name: &str,
     ) -> Result<Option<(Vec<TaskSetReading>, i64, i64)>, CloudError>;
 
-    /// The ids of deployments created at or after `since` (all that AWS lists when `None`), of one group or of all.
+    /// Every service of every cluster that ECS itself deploys.
+    async fn ecs_services(&self) -> Result<Vec<ServiceReading>, CloudError>;
+
+    /// Those of a cluster's services with these names that exist and that ECS itself deploys.
+    async fn ecs_services_named(
+        &self,
+        cluster: &str,
+        names: &[String],
+    ) -> Result<Vec<ServiceReading>, CloudError>;
+
+    /// The ids of a service's deployments of ECS created after `since` (all that AWS keeps when `None`), newest first;
+    /// none when AWS no longer knows the service.
+    async fn service_deployment_ids(
+        &self,
+        cluster: &str,
+        service: &str,
+        since: Option<Moment>,
+    ) -> Result<Vec<String>, CloudError>;
+
+    /// The ids of deployments of CodeDeploy created at or after `since` (all that AWS lists when `None`), of one group or of all.
     async fn deployment_ids(
         &self,
         group: Option<(&str, &str)>,
@@ -275,7 +310,7 @@ pub trait Cloud: Send + Sync {
     /// The ids of the deployments that have not ended.
     async fn deployment_ids_under_way(&self) -> Result<Vec<String>, CloudError>;
 
-    /// The deployments with these ids; those AWS does not know are left out.
+    /// The deployments with these ids, CodeDeploy's and ECS's; those AWS does not know are left out.
     async fn deployments(&self, aws_ids: &[String]) -> Result<Vec<DeploymentReading>, CloudError>;
 
     /// The lifecycle of a deployment and the ids of the task set it replaces (Blue), in order; empty before it has begun.

@@ -147,9 +147,9 @@ pub struct DeploymentView {
     pub account: String,
     /// The region.
     pub region: String,
-    /// `codedeploy`
+    /// `codedeploy` or `ecs`
     pub controller: String,
-    /// The deployment configuration's name.
+    /// The deployment configuration's name; for `ecs` `rolling`, `blue-green`, `linear`, `canary` or `unknown`.
     pub strategy: String,
     /// What was serving when it started (task definition ARN).
     pub previous_revision: Option<String>,
@@ -185,6 +185,56 @@ pub struct DeploymentView {
     pub rolled_back_by: Option<String>,
     /// The share of production traffic on the new revision, 0 to 1; `None` when not known.
     pub share_new: Option<f64>,
+    /// The tasks of old and new; absent where CodeDeploy deploys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskCounts>,
+}
+
+/// The tasks of a deployment of the controller `ecs`, as last read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCounts {
+    /// Running tasks of the new revision.
+    pub new_running: i64,
+    /// Wanted tasks of the new revision.
+    pub new_wanted: i64,
+    /// Running tasks of what is replaced.
+    pub old_running: i64,
+    /// Tasks that have to stay healthy, where AWS tells.
+    pub least: Option<i64>,
+    /// Tasks that may run or start at once, where AWS tells.
+    pub most: Option<i64>,
+}
+
+/// What only a deployment of the controller `ecs` has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EcsView {
+    /// The strategy as it runs, in words.
+    pub strategy: String,
+    /// Whether tasks replace tasks, so that there are no weights.
+    pub is_rolling: bool,
+    /// The stage by AWS's name, where the strategy has stages.
+    pub stage: Option<String>,
+    /// Failed tasks so far, and how many open the circuit breaker; `None` while it is off.
+    pub breaker: Option<(i64, i64)>,
+    /// Whether the circuit breaker opened.
+    pub breaker_is_open: bool,
+    /// The new revision's images with the digests that ECS resolved.
+    pub images: Vec<ImageView>,
+    /// The PAUSE hook at which ECS waits for somebody.
+    pub waits: Option<EcsWaitView>,
+}
+
+/// A PAUSE hook that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EcsWaitView {
+    /// When ECS ends the wait by itself.
+    pub expires_at: Option<Moment>,
+    /// What ECS does then: `ROLLBACK` or `CONTINUE`.
+    pub at_expiry: Option<String>,
+    /// The AWS CLI command that lets it go on.
+    pub continue_cli: String,
+    /// The AWS CLI command that rolls it back.
+    pub roll_back_cli: String,
 }
 
 /// A decision at a gate, as in the API.
@@ -262,10 +312,13 @@ pub struct ServiceView {
     pub account: String,
     /// The region.
     pub region: String,
-    /// `codedeploy`
+    /// `codedeploy` or `ecs`
     pub controller: String,
-    /// The default deployment configuration.
+    /// The default deployment configuration; for `ecs` the strategy's word, as in a deployment.
     pub strategy: String,
+    /// The strategy as it will run, in words; absent where CodeDeploy deploys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy_detail: Option<String>,
     /// What serves now (task definition ARN).
     pub serving_revision: Option<String>,
     /// Since when, as far as recorded.
@@ -282,11 +335,13 @@ pub struct ServiceView {
     pub last_deployment: Option<DeploymentView>,
     /// How many recorded revisions served all traffic and were not rolled back.
     pub known_good_count: i64,
-    /// The CodeDeploy application and group.
-    pub application: String,
-    /// The group.
-    pub group: String,
-    /// The group's alarms.
+    /// The CodeDeploy application; absent where ECS itself deploys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// The CodeDeploy group; absent where ECS itself deploys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The alarms that end a deployment.
     pub alarms: Vec<String>,
 }
 
@@ -467,6 +522,9 @@ pub struct DeploymentPage {
     pub timeline: Vec<TimelineEntry>,
     /// Operations on it or begun by it, newest first.
     pub operations: Vec<OperationView>,
+    /// What only a deployment of the controller `ecs` has.
+    #[serde(default)]
+    pub ecs: Option<EcsView>,
     /// The AppSpec's text.
     pub app_spec: Option<String>,
     /// The hooks in the AppSpec: lifecycle event and function.

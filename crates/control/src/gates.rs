@@ -633,7 +633,13 @@ impl Control {
     ) -> GateRecord {
         let now = cloud.now();
         // CodeDeploy does not tell when its wait began; it was not there at the look before this one.
-        let wall_at = now.plus_seconds(service.deployment_group.ready_wait_minutes * 60);
+        let wall_at = now.plus_seconds(
+            service
+                .controller
+                .group()
+                .map_or(0, |group| group.ready_wait_minutes)
+                * 60,
+        );
         let policy = self.inner.policy;
         GateRecord {
             id: GateId::derive(&record.id, READY_WAIT),

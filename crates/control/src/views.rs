@@ -7,6 +7,8 @@ use switchback_contract::AlarmView;
 use switchback_contract::AuditView;
 use switchback_contract::DecisionView;
 use switchback_contract::DeploymentView;
+use switchback_contract::EcsView;
+use switchback_contract::EcsWaitView;
 use switchback_contract::GateView;
 use switchback_contract::ImageView;
 use switchback_contract::OperationView;
@@ -15,20 +17,25 @@ use switchback_contract::Proof;
 use switchback_contract::RevisionView;
 use switchback_contract::ServedView;
 use switchback_contract::ServiceView;
+use switchback_contract::TaskCounts;
 use switchback_contract::TimelineEntry;
 use switchback_contract::WeightStep;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::StageStatus;
 use switchback_domain::diff::Difference;
+use switchback_domain::ecs::EcsReading;
+use switchback_domain::ecs::EcsStrategy;
 use switchback_domain::gate::GateKind;
 use switchback_domain::gate::GateState;
 use switchback_domain::gate::Verdict;
 use switchback_domain::moment::Moment;
 use switchback_domain::plan::ActiveDeployment;
 use switchback_domain::plan::Plan;
+use switchback_domain::plan::continue_command;
 use switchback_domain::plan::expectation_words;
 use switchback_domain::plan::hook_answer;
 use switchback_domain::plan::rejection_consequences;
+use switchback_domain::revision::ContainerImage;
 use switchback_domain::revision::Revision;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::revision::RevisionStatus;
@@ -74,6 +81,57 @@ pub(crate) fn deployment(record: &DeploymentRecord) -> DeploymentView {
         rollback_of: record.rollback_of.as_ref().map(ToString::to_string),
         rolled_back_by: record.rolled_back_by.as_ref().map(ToString::to_string),
         share_new: record.share_new_permille.map(|share| share as f64 / 1000.0),
+        tasks: record.reading.ecs.as_ref().map(task_counts),
+    }
+}
+
+fn task_counts(ecs: &EcsReading) -> TaskCounts {
+    let wanted = ecs.target.requested;
+    let rolling = ecs.configuration.strategy == EcsStrategy::Rolling;
+    let least = ecs
+        .configuration
+        .minimum_healthy_percent
+        .filter(|_| rolling);
+    let most = ecs.configuration.maximum_percent.filter(|_| rolling);
+    TaskCounts {
+        new_running: ecs.target.running,
+        new_wanted: wanted,
+        old_running: ecs.old_running(),
+        // ECS rounds the least up and the most down. [M: DeploymentConfiguration]
+        least: least.map(|percent| (wanted * percent + 99) / 100),
+        most: most.map(|percent| wanted * percent / 100),
+    }
+}
+
+/// What only a deployment of ECS itself has.
+pub(crate) fn ecs(record: &DeploymentRecord) -> Option<EcsView> {
+    let ecs = record.reading.ecs.as_ref()?;
+    let over = record.standing.phase.is_none();
+    let waits = ecs.waits_at().filter(|_| !over).map(|hook| {
+        let command = |action| continue_command(&record.region, &record.aws_id, &hook.id, action);
+        EcsWaitView {
+            expires_at: hook.expires_at,
+            at_expiry: hook.at_expiry.clone(),
+            continue_cli: command("CONTINUE"),
+            roll_back_cli: command("ROLLBACK"),
+        }
+    });
+    Some(EcsView {
+        strategy: ecs.configuration.words(),
+        is_rolling: ecs.configuration.strategy == EcsStrategy::Rolling,
+        stage: ecs.stage.clone(),
+        breaker: ecs.breaker,
+        breaker_is_open: ecs.breaker_open,
+        images: ecs.target.images.iter().cloned().map(image).collect(),
+        waits,
+    })
+}
+
+fn image(image: ContainerImage) -> ImageView {
+    ImageView {
+        container: image.container,
+        image: image.image,
+        digest: image.digest,
     }
 }
 
@@ -359,15 +417,7 @@ pub(crate) fn revision(revision: &Revision, facts: &RevisionFacts<'_>) -> Revisi
         arn: revision.arn.to_string(),
         family: revision.arn.family().to_string(),
         number: revision.arn.number(),
-        images: revision
-            .images()
-            .into_iter()
-            .map(|image| ImageView {
-                container: image.container,
-                image: image.image,
-                digest: image.digest,
-            })
-            .collect(),
+        images: images(revision, facts.deployments),
         status: revision.status.word().to_string(),
         registered_at: revision.registered_at,
         registered_by: revision.registered_by.clone(),
@@ -377,6 +427,26 @@ pub(crate) fn revision(revision: &Revision, facts: &RevisionFacts<'_>) -> Revisi
         serving,
         cannot_be_chosen,
     }
+}
+
+/// The images, with the digests that ECS resolved where one of the deployments tells them.
+fn images(revision: &Revision, deployments: &[DeploymentRecord]) -> Vec<ImageView> {
+    let sides = deployments
+        .iter()
+        .filter_map(|record| record.reading.ecs.as_ref())
+        .flat_map(|ecs| ecs.sources.iter().chain([&ecs.target]))
+        .filter(|side| side.revision.as_ref() == Some(&revision.arn));
+    let resolved: Vec<&ContainerImage> = sides.flat_map(|side| &side.images).collect();
+    let mut images = revision.images();
+    for image in &mut images {
+        if image.digest.is_none() {
+            let same = resolved
+                .iter()
+                .find(|other| other.container == image.container && other.digest.is_some());
+            image.digest = same.and_then(|other| other.digest.clone());
+        }
+    }
+    images.into_iter().map(self::image).collect()
 }
 
 /// Whether the deployment was undone, by AWS at once or by somebody later.
@@ -410,6 +480,7 @@ pub(crate) fn service(
     last: Option<&DeploymentRecord>,
     known_good_count: i64,
 ) -> ServiceView {
+    let group = service.controller.group();
     ServiceView {
         id: service.id.to_string(),
         name: service.name.clone(),
@@ -418,7 +489,11 @@ pub(crate) fn service(
         account: service.account.clone(),
         region: service.region.clone(),
         controller: service.controller.word().to_string(),
-        strategy: service.deployment_group.config_name.clone(),
+        strategy: service.controller.strategy().to_string(),
+        strategy_detail: service
+            .controller
+            .ecs()
+            .map(|ecs| ecs.configuration.words()),
         serving_revision: service
             .serving_revision
             .as_ref()
@@ -430,9 +505,9 @@ pub(crate) fn service(
         active_deployment: active.map(deployment),
         last_deployment: last.map(deployment),
         known_good_count,
-        application: service.deployment_group.application.clone(),
-        group: service.deployment_group.group.clone(),
-        alarms: service.deployment_group.alarms.clone(),
+        application: group.map(|group| group.application.clone()),
+        group: group.map(|group| group.group.clone()),
+        alarms: service.controller.alarms().to_vec(),
     }
 }
 
@@ -440,6 +515,9 @@ pub(crate) fn service(
 pub(crate) fn seconds_to_full_traffic(record: &DeploymentRecord) -> Option<i64> {
     if record.standing.outcome != Outcome::Succeeded || record.reading.rolls_back.is_some() {
         return None;
+    }
+    if record.reading.ecs.is_some() {
+        return Some(record.ended_at?.millis_since(record.started_at) / 1000);
     }
     let shifted = record
         .reading

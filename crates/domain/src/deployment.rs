@@ -3,6 +3,8 @@
 //! Nothing here is guessed. "All events succeeded" is not "succeeded": during the termination wait AWS
 //! still says InProgress and the old tasks are warm (aws.md §0.3), which is the phase *baking*.
 
+use crate::ecs;
+use crate::ecs::EcsReading;
 use crate::moment::Moment;
 use serde::Deserialize;
 use serde::Serialize;
@@ -188,6 +190,9 @@ pub struct Reading {
     pub rolls_back: Option<String>,
     /// The lifecycle, in order; empty before it began.
     pub stages: Vec<Stage>,
+    /// What else ECS shows of a deployment of its own controller; `None` for one of CodeDeploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecs: Option<EcsReading>,
 }
 
 /// What Switchback itself knows that changes how a reading is understood.
@@ -243,6 +248,9 @@ impl Standing {
 
 /// How a deployment stands, from what AWS shows and what Switchback knows.
 pub fn standing(reading: &Reading, known: Known) -> Standing {
+    if let Some(ecs) = &reading.ecs {
+        return ecs::standing(ecs, reading, known);
+    }
     match reading.status {
         AwsStatus::Running => Standing::running(running_phase(reading, known)),
         AwsStatus::Ready => Standing::running(Phase::Holding),
@@ -383,6 +391,7 @@ mod tests {
             rolled_back_by: rolled_back.then(|| "d-ROLLBACK1".to_string()),
             rolls_back: None,
             stages: Vec::new(),
+            ecs: None,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod deployment;
 mod diagram;
 pub mod diff;
 pub mod digest;
+pub mod ecs;
 pub mod evidence;
 pub mod gate;
 pub mod ids;

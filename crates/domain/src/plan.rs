@@ -3,6 +3,8 @@
 //! What the plan says is what is carried out: executing it leaves no choices. If the facts behind it
 //! have changed, its digest has changed, and the execution is refused.
 
+mod ecs;
+
 use crate::appspec;
 use crate::digest::Digest;
 use crate::gate::Verdict;
@@ -14,6 +16,7 @@ use crate::operation::OperationKind;
 use crate::revision::Revision;
 use crate::revision::RevisionArn;
 use crate::revision::RevisionStatus;
+use crate::service::DeploymentGroup;
 use crate::service::Service;
 use serde::Deserialize;
 use serde::Serialize;
@@ -167,6 +170,7 @@ pub fn plan(facts: &PlanFacts) -> Result<Plan, PlanRefused> {
         !active.is_rollback && active.previous.as_ref() == Some(&facts.target_arn)
     });
     let mut plan = match undoes_active {
+        _ if facts.service.controller.ecs().is_some() => ecs::plan(facts, undoes_active)?,
         Some(active) => match &active.open_gate {
             Some((gate, execution)) => reject_at_gate(facts, active, gate, execution),
             None => stop_in_flight(facts, active),
@@ -261,7 +265,8 @@ pub fn rejection_consequences(
         .target
         .as_ref()
         .map_or("the new revision", |arn| arn.short());
-    if service.deployment_group.rolls_back_on_failure {
+    let rolls_back = |group: &DeploymentGroup| group.rolls_back_on_failure;
+    if service.controller.group().is_some_and(rolls_back) {
         vec![
             "CodeDeploy fails the deployment and rolls it back by itself.".to_string(),
             format!(
@@ -346,7 +351,9 @@ fn stop_in_flight(facts: &PlanFacts, active: &ActiveDeployment) -> Plan {
 fn redeploy(facts: &PlanFacts, target: &Revision) -> Result<Plan, PlanRefused> {
     let text = facts.app_spec.as_deref().ok_or(PlanRefused::NoAppSpec)?;
     let short = facts.target_arn.short();
-    let group = &facts.service.deployment_group;
+    let Some(group) = facts.service.controller.group() else {
+        return Err(PlanRefused::NoAppSpec);
+    };
     let mut plan = base(facts, OperationKind::Redeploy);
     let spec = appspec::parse(text);
     plan.preflight.push(match target.status {
@@ -527,10 +534,21 @@ fn check(name: &str, result: PreflightResult, detail: String) -> PreflightCheck 
 }
 
 fn command(service: &Service, verb: &str, options: &[(&str, String)]) -> String {
-    let mut text = format!(
-        "aws deploy {verb} \\\n  --region {}",
-        quoted(&service.region)
-    );
+    aws_command("deploy", &service.region, verb, options)
+}
+
+/// The AWS CLI command that answers a PAUSE hook of ECS: `action` is CONTINUE or ROLLBACK.
+pub fn continue_command(region: &str, deployment: &str, hook: &str, action: &str) -> String {
+    let options = [
+        ("service-deployment-arn", deployment.to_string()),
+        ("hook-id", hook.to_string()),
+        ("action", action.to_string()),
+    ];
+    aws_command("ecs", region, "continue-service-deployment", &options)
+}
+
+fn aws_command(namespace: &str, region: &str, verb: &str, options: &[(&str, String)]) -> String {
+    let mut text = format!("aws {namespace} {verb} \\\n  --region {}", quoted(region));
     for (name, value) in options {
         text.push_str(&format!(" \\\n  --{name} {}", quoted(value)));
     }

@@ -21,7 +21,7 @@ pub enum PreviousEvidence {
     ObservedServing,
     /// The revision that a task of the replaced task set ran; AWS keeps stopped tasks about an hour.
     StoppedTask,
-    /// CodeDeploy's own `previousRevision`.
+    /// AWS's own word: CodeDeploy's `previousRevision`, or the source service revision of a deployment of ECS.
     PreviousRevision,
 }
 

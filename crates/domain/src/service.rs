@@ -1,30 +1,72 @@
 //! A service: one ECS service with the controller that deploys it.
 
+use crate::ecs::EcsService;
 use crate::ids::ServiceId;
 use crate::moment::Moment;
 use crate::revision::RevisionArn;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// Who deploys the service. The closed enum of AWS's kinds; a new controller is a new variant here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Who deploys the service, and how. The closed enum of AWS's deployment controllers: whatever only one of them has is
+/// inside its variant, and a new controller is a new variant here (docs/recipes.md, *Adding a controller*).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Controller {
     /// AWS CodeDeploy moves a service of controller type CODE_DEPLOY (aws.md §1).
-    Codedeploy,
+    Codedeploy(DeploymentGroup),
+    /// ECS itself moves it: rolling, blue-green, linear or canary (aws.md §2).
+    Ecs(EcsService),
 }
 
 impl Controller {
+    /// The words of all controllers.
+    pub const WORDS: [&'static str; 2] = ["codedeploy", "ecs"];
+
     /// The word used in the store and the API.
-    pub const fn word(self) -> &'static str {
+    pub const fn word(&self) -> &'static str {
         match self {
-            Controller::Codedeploy => "codedeploy",
+            Controller::Codedeploy(_) => "codedeploy",
+            Controller::Ecs(_) => "ecs",
         }
     }
 
-    /// The controller with this word.
-    pub fn parse(word: &str) -> Option<Controller> {
-        (word == "codedeploy").then_some(Controller::Codedeploy)
+    /// CodeDeploy's group, where CodeDeploy deploys it.
+    pub const fn group(&self) -> Option<&DeploymentGroup> {
+        match self {
+            Controller::Codedeploy(group) => Some(group),
+            Controller::Ecs(_) => None,
+        }
+    }
+
+    /// What ECS says, where ECS itself deploys it.
+    pub const fn ecs(&self) -> Option<&EcsService> {
+        match self {
+            Controller::Codedeploy(_) => None,
+            Controller::Ecs(ecs) => Some(ecs),
+        }
+    }
+
+    /// CodeDeploy's configuration by its name, or the word of ECS's strategy.
+    pub fn strategy(&self) -> &str {
+        match self {
+            Controller::Codedeploy(group) => &group.config_name,
+            Controller::Ecs(ecs) => ecs.configuration.strategy.word(),
+        }
+    }
+
+    /// The names of the alarms that end a deployment; empty when alarms are off.
+    pub fn alarms(&self) -> &[String] {
+        match self {
+            Controller::Codedeploy(group) => &group.alarms,
+            Controller::Ecs(ecs) => &ecs.configuration.alarms,
+        }
+    }
+
+    /// The names of the target groups that traffic moves between.
+    pub fn target_groups(&self) -> &[String] {
+        match self {
+            Controller::Codedeploy(group) => &group.routes.target_groups,
+            Controller::Ecs(ecs) => &ecs.target_groups,
+        }
     }
 }
 
@@ -77,11 +119,10 @@ pub struct Service {
     pub account: String,
     /// The region.
     pub region: String,
-    /// Who deploys it.
+    /// Who deploys it, and how.
     pub controller: Controller,
-    /// How the controller deploys it.
-    pub deployment_group: DeploymentGroup,
-    /// What serves production now: the PRIMARY task set's revision, when last read.
+    /// What serves production now, when last read: the PRIMARY task set's revision, or that of ECS's last completed
+    /// deployment.
     pub serving_revision: Option<RevisionArn>,
     /// Since when, as far as Switchback saw.
     pub serving_since: Option<Moment>,

@@ -76,7 +76,14 @@ pub fn strategy_words(config_name: &str) -> String {
         Strategy::Linear { percent, minutes } => {
             format!("Linear {percent}\u{a0}% every {minutes}\u{a0}min")
         }
-        Strategy::Custom => config_name.to_string(),
+        Strategy::Custom => match config_name {
+            // The strategies of the controller ECS.
+            "rolling" => "Rolling".to_string(),
+            "blue-green" => "Blue/green".to_string(),
+            "linear" => "Linear".to_string(),
+            "canary" => "Canary".to_string(),
+            other => other.to_string(),
+        },
     }
 }
 

@@ -18,7 +18,7 @@ use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Controller;
 use switchback_domain::service::Service;
 
-const COLUMNS: &str = "id, name, arn, cluster, account, region, controller, deployment_group, serving_revision, \
+const COLUMNS: &str = "id, name, arn, cluster, account, region, deployment_group, ecs_service, serving_revision, \
      serving_since, desired_count, running_count, observed_at, generation";
 
 /// How many services a page of them holds when nobody says.
@@ -258,16 +258,18 @@ impl Tx {
 }
 
 fn columns(service: &Service) -> Result<Columns, StoreError> {
-    Ok(Columns::new()
+    let group = service.controller.group().cloned().unwrap_or_default();
+    let columns = Columns::new()
         .with("name", service.name.as_str())
         .with("arn", service.arn.as_str())
         .with("cluster", service.cluster.as_str())
         .with("account", service.account.as_str())
         .with("region", service.region.as_str())
-        .with("controller", service.controller.word())
-        .with("application", service.deployment_group.application.as_str())
-        .with("group_name", service.deployment_group.group.as_str())
-        .with_json("deployment_group", &service.deployment_group)?
+        // Older versions know no other word; `ecs_service` is what tells.
+        .with("controller", "codedeploy")
+        .with("application", group.application.as_str())
+        .with("group_name", group.group.as_str())
+        .with_json("deployment_group", &group)?
         .with(
             "serving_revision",
             service.serving_revision.as_ref().map(|arn| arn.as_str()),
@@ -275,7 +277,11 @@ fn columns(service: &Service) -> Result<Columns, StoreError> {
         .with("serving_since", service.serving_since)
         .with("desired_count", service.desired_count)
         .with("running_count", service.running_count)
-        .with("observed_at", service.observed_at))
+        .with("observed_at", service.observed_at);
+    match service.controller.ecs() {
+        Some(ecs) => columns.with_json("ecs_service", ecs),
+        None => Ok(columns.with("ecs_service", None::<String>)),
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -286,8 +292,8 @@ struct ServiceRow {
     cluster: String,
     account: String,
     region: String,
-    controller: String,
     deployment_group: String,
+    ecs_service: Option<String>,
     serving_revision: Option<String>,
     serving_since: Option<i64>,
     desired_count: i64,
@@ -305,8 +311,12 @@ impl TryFrom<ServiceRow> for Service {
             row: &row.id,
         };
         Ok(Service {
-            controller: place.word("controller", &row.controller, Controller::parse)?,
-            deployment_group: place.json("deployment_group", &row.deployment_group)?,
+            controller: match &row.ecs_service {
+                Some(ecs) => Controller::Ecs(place.json("ecs_service", ecs)?),
+                None => {
+                    Controller::Codedeploy(place.json("deployment_group", &row.deployment_group)?)
+                }
+            },
             serving_revision: place
                 .revision_or_none("serving_revision", row.serving_revision.as_deref())?,
             id: ServiceId::new(row.id),

@@ -408,6 +408,7 @@ impl Console for Desk {
                 .await?,
             timeline,
             operations: operations.iter().map(views::operation).collect(),
+            ecs: views::ecs(&record),
             app_spec: record.app_spec.clone(),
             hooks: spec.map(|spec| spec.hooks).unwrap_or_default(),
             may_roll_back: self.may_not(Verb::RollBack).is_none(),

@@ -170,7 +170,7 @@ impl Desk {
 
     /// The group's alarms that fire now; `None` when AWS does not say in time.
     async fn firing_alarms(&self, service: &Service) -> Option<Vec<String>> {
-        let names = &service.deployment_group.alarms;
+        let names = service.controller.alarms();
         if names.is_empty() {
             return Some(Vec::new());
         }
@@ -249,6 +249,13 @@ impl Desk {
                 .map(|record| record.id.to_string()),
             OperationKind::RejectAtGate | OperationKind::StopInFlight => None,
         };
+        let group = service.controller.group().ok_or_else(|| {
+            Refusal::new(
+                RefusalKind::Conflict,
+                "plan_blocked",
+                "ECS itself deploys this service, and Switchback cannot roll back such a service from here yet.",
+            )
+        })?;
         let call = OperationCall {
             region: service.region.clone(),
             deployment_aws_id: facts
@@ -257,9 +264,9 @@ impl Desk {
                 .map(|active| active.aws_id.clone())
                 .filter(|_| plan.kind != OperationKind::Redeploy),
             new: (plan.kind == OperationKind::Redeploy).then(|| NewDeploymentCall {
-                application: service.deployment_group.application.clone(),
-                group: service.deployment_group.group.clone(),
-                config_name: service.deployment_group.config_name.clone(),
+                application: group.application.clone(),
+                group: group.group.clone(),
+                config_name: group.config_name.clone(),
                 description: operation::description(&id, reason),
                 app_spec: facts.app_spec.clone().unwrap_or_default(),
             }),

@@ -132,11 +132,11 @@ pub(super) fn deployment(
         previous_evidence: record.previous_evidence,
         app_spec: record.app_spec.clone(),
         strategy: Some(record.strategy.clone()),
-        deployment_group: Some((
-            service.deployment_group.application.clone(),
-            service.deployment_group.group.clone(),
-        )),
-        alarms: service.deployment_group.alarms.clone(),
+        deployment_group: service
+            .controller
+            .group()
+            .map(|group| (group.application.clone(), group.group.clone())),
+        alarms: service.controller.alarms().to_vec(),
         actor: Some(record.initiator.clone()),
         reason: record.reason.clone(),
         description: record.description.clone(),

@@ -208,6 +208,7 @@ fn record(
             _ => None,
         },
         reading: Reading {
+            ecs: None,
             status: match outcome.outcome {
                 Outcome::Succeeded => AwsStatus::Succeeded,
                 Outcome::Stopped => AwsStatus::Stopped,

@@ -24,6 +24,7 @@ use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Known;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::Reading;
+use switchback_domain::ecs::is_service_deployment;
 use switchback_domain::gate::GateKind;
 use switchback_domain::gate::GateState;
 use switchback_domain::gate::Verdict;
@@ -55,16 +56,28 @@ impl Control {
         if records.is_empty() {
             return Ok(());
         }
-        let ids: Vec<String> = records.iter().map(|record| record.aws_id.clone()).collect();
-        let readings: BTreeMap<String, DeploymentReading> = cloud
-            .deployments(&ids)
-            .await?
-            .into_iter()
-            .map(|reading| (reading.aws_id.clone(), reading))
-            .collect();
+        let mut trouble = Trouble::default();
+        let mut readings: BTreeMap<String, DeploymentReading> = BTreeMap::new();
+        // Apart, so that one controller's failure does not keep the other's deployments from being followed.
+        for of_ecs in [false, true] {
+            let is_one =
+                |record: &DeploymentRecord| is_service_deployment(&record.aws_id) == of_ecs;
+            let these = records.iter().filter(|record| is_one(record));
+            let ids: Vec<String> = these.map(|record| record.aws_id.clone()).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            match trouble.note(cloud.deployments(&ids).await) {
+                Some(read) => {
+                    let read = read.into_iter();
+                    readings.extend(read.map(|reading| (reading.aws_id.clone(), reading)));
+                }
+                // Not read is not forgotten by AWS.
+                None => records.retain(|record| !is_one(record)),
+            }
+        }
         // Rollback deployments come after what they undo; newest first lets one look settle both.
         records.sort_by_key(|record| std::cmp::Reverse(record.started_at));
-        let mut trouble = Trouble::default();
         for record in records {
             let reading = readings.get(&record.aws_id);
             match self.follow_one(cloud, &record, reading).await {
@@ -95,6 +108,10 @@ impl Control {
         let mut trouble = Trouble::default();
         let mut lines: Vec<Line> = Vec::new();
         match reading {
+            _ if is_service_deployment(&record.aws_id) => {
+                self.read_ecs(cloud, &service, reading, &mut after).await?;
+                trouble.note(self.read_alarms(cloud, &service, &mut after).await);
+            }
             None => after.reading.status = AwsStatus::Unknown,
             Some(reading) => {
                 let lifecycle: LifecycleReading =
@@ -299,7 +316,9 @@ impl Control {
         {
             return Ok(false);
         }
-        let group = &service.deployment_group;
+        let Some(group) = service.controller.group() else {
+            return Ok(false);
+        };
         match reading.status {
             AwsStatus::Failed if group.rolls_back_on_failure => return Ok(true),
             AwsStatus::Stopped if reading.error_code.as_deref() == Some("ALARM_ACTIVE") => {
@@ -361,10 +380,12 @@ impl Control {
                 record.metrics_until = None;
             }
         }
-        let (Some(listener), Some(new)) = (
-            &service.deployment_group.routes.production_listener,
-            &record.target_group_new,
-        ) else {
+        let Some(group) = service.controller.group() else {
+            return Ok(());
+        };
+        let (Some(listener), Some(new)) =
+            (&group.routes.production_listener, &record.target_group_new)
+        else {
             return Ok(());
         };
         let over = !matches!(record.reading.status, AwsStatus::Running | AwsStatus::Ready);
@@ -391,7 +412,7 @@ impl Control {
         service: &Service,
         record: &mut DeploymentRecord,
     ) -> Result<(), StepError> {
-        let names = &service.deployment_group.alarms;
+        let names = service.controller.alarms();
         if names.is_empty() {
             return Ok(());
         }
@@ -467,7 +488,7 @@ impl Control {
         cloud: &dyn Cloud,
         service: &Service,
     ) -> Result<Vec<TargetGroupReading>, StepError> {
-        let names = &service.deployment_group.routes.target_groups;
+        let names = service.controller.target_groups();
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -513,6 +534,22 @@ impl Control {
 
 /// AWS's own words about why it did not succeed; for an alarm only the alarms' names.
 pub(super) fn outcome_detail(record: &DeploymentRecord) -> Option<String> {
+    if let Some(ecs) = &record.reading.ecs {
+        if ecs.service_deleted {
+            return Some("The service was deleted while it was under way".to_string());
+        }
+        if ecs.succeeded_early() {
+            return Some(format!(
+                "AWS called it successful early, with {} of {} new tasks running and {} old ones",
+                ecs.target.running,
+                ecs.target.requested,
+                ecs.old_running()
+            ));
+        }
+    }
+    if record.standing.outcome == Outcome::Succeeded {
+        return None;
+    }
     let message = record
         .reading
         .error_message

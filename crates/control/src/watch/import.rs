@@ -8,6 +8,7 @@ use crate::error::StepError;
 use crate::lock;
 use crate::watch::Trouble;
 use crate::watch::append;
+use crate::watch::ecs::import_ecs_next;
 use crate::watch::follow::outcome_detail;
 use crate::watch::lines::differences;
 use crate::watch::observed;
@@ -199,6 +200,9 @@ impl Control {
         cloud: &dyn Cloud,
         mut import: ImportRecord,
     ) -> Result<(), StepError> {
+        if self.import_list_ecs(cloud, &import).await? {
+            return Ok(());
+        }
         let page = cloud
             .deployment_id_page(import.created_until, import.next_token.as_deref())
             .await;
@@ -224,12 +228,9 @@ impl Control {
                 import.listed,
             )
             .await?;
-        let event = match &page.next_token {
-            Some(_) => ImportEvent::PageListed,
-            None => ImportEvent::Listed,
-        };
-        import.next_token = page.next_token;
-        self.advance(cloud, tx, import, event).await
+        import.next_token = Some(page.next_token.unwrap_or_else(import_ecs_next));
+        self.advance(cloud, tx, import, ImportEvent::PageListed)
+            .await
     }
 
     /// What BatchGetDeployments tells of some that are listed. What is recorded already is not read.
@@ -336,6 +337,7 @@ impl Control {
         }
         let targets: Vec<(String, String, String)> = found
             .iter()
+            .filter(|(reading, _)| reading.service.is_none())
             .map(|(reading, service)| {
                 let (cluster, name) = (service.cluster.clone(), service.name.clone());
                 (reading.aws_id.clone(), cluster, name)
@@ -350,8 +352,14 @@ impl Control {
             .collect()
             .await;
         trouble.note(self.import_app_specs(cloud, &import, &found).await);
-        for ((reading, service), lifecycle) in found.into_iter().zip(lifecycles) {
+        let mut lifecycles = lifecycles.into_iter();
+        for (reading, service) in found {
             let aws_id = reading.aws_id.clone();
+            let lifecycle = match &reading.service {
+                // One of ECS has been read as a whole.
+                Some(_) => Ok(LifecycleReading::default()),
+                None => lifecycles.next().unwrap_or(Ok(LifecycleReading::default())),
+            };
             let made = match trouble.note(lifecycle) {
                 Some(lifecycle) => trouble.note(
                     self.prepare(cloud, kept, &import, reading, service, lifecycle)
@@ -493,6 +501,10 @@ impl Control {
             stages: lifecycle.stages.clone(),
             ..reading.reading.clone()
         };
+        let superseded = self.superseded(cloud, &service, &reading).await?;
+        if let Some(ecs) = &mut read.ecs {
+            ecs.superseded = superseded;
+        }
         let undone_by = read.rolled_back_by.clone();
         if rollback.is_none() {
             // What undid it is forgotten: how that ended is not known, and nothing will tell.
@@ -764,7 +776,7 @@ impl Control {
     }
 
     /// Moves the import by an event, tells open browsers, and commits.
-    async fn advance(
+    pub(super) async fn advance(
         &self,
         cloud: &dyn Cloud,
         mut tx: Tx,

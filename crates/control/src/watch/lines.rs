@@ -4,6 +4,8 @@ use serde_json::Value;
 use serde_json::json;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::StageStatus;
+use switchback_domain::ecs::EcsSide;
+use switchback_domain::ecs::EcsStrategy;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::RevisionArn;
 use switchback_store::records::DeploymentRecord;
@@ -24,6 +26,11 @@ pub(crate) fn differences(
     now: Moment,
 ) -> Vec<Line> {
     let mut lines = Vec::new();
+    let controller = match after.reading.ecs {
+        Some(_) => "ECS",
+        None => "CodeDeploy",
+    };
+    lines.extend(ecs_lines(before, after, now));
     for stage in &after.reading.stages {
         let earlier = before
             .reading
@@ -52,7 +59,7 @@ pub(crate) fn differences(
             at: at.unwrap_or(now),
             kind: "stage",
             text,
-            by: Some("CodeDeploy"),
+            by: Some(controller),
             data: json!({ "stage": stage.name, "status": stage.status }),
         });
     }
@@ -67,7 +74,7 @@ pub(crate) fn differences(
             at: now,
             kind: "weights",
             text: format!("{} % of production traffic on {revision}.", percent(share)),
-            by: Some("CodeDeploy"),
+            by: Some(controller),
             data: json!({ "share_new_permille": share }),
         });
     }
@@ -115,11 +122,67 @@ pub(crate) fn differences(
             at: after.ended_at.unwrap_or(now),
             kind: "ended",
             text,
-            by: Some("CodeDeploy"),
+            by: Some(controller),
             data: Value::Null,
         });
     }
     lines.sort_by_key(|line| line.at);
+    lines
+}
+
+/// What only a deployment of ECS has: tasks that replace others, in quarters, the circuit breaker's counter, and waits
+/// for people.
+fn ecs_lines(before: &DeploymentRecord, after: &DeploymentRecord, now: Moment) -> Vec<Line> {
+    let (Some(old), Some(new)) = (&before.reading.ecs, &after.reading.ecs) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    let mut line = |kind, text, data| {
+        let by = Some("ECS");
+        lines.push(Line {
+            at: now,
+            kind,
+            text,
+            by,
+            data,
+        });
+    };
+    let quarter = |side: &EcsSide| side.running * 4 / side.requested.max(1);
+    if new.configuration.strategy == EcsStrategy::Rolling
+        && after.standing.phase.is_some()
+        && quarter(&old.target) != quarter(&new.target)
+    {
+        let (running, wanted, others) =
+            (new.target.running, new.target.requested, new.old_running());
+        let text = format!("{running} of {wanted} new tasks run, and {others} old ones.");
+        line(
+            "weights",
+            text,
+            json!({ "new_running": running, "old_running": others }),
+        );
+    }
+    if let (Some((failures, threshold)), true) = (new.breaker, new.breaker != old.breaker)
+        && failures > 0
+    {
+        let text = format!("{failures} of {threshold} failed tasks that open the circuit breaker.");
+        line(
+            "stage",
+            text,
+            json!({ "failures": failures, "threshold": threshold }),
+        );
+    }
+    if let Some(hook) = new.waits_at()
+        && old.waits_at().map(|hook| &hook.id) != Some(&hook.id)
+    {
+        let text = match hook.expires_at {
+            Some(at) => format!(
+                "Waits for somebody at a PAUSE hook until {} UTC.",
+                at.clock_time()
+            ),
+            None => "Waits for somebody at a PAUSE hook.".to_string(),
+        };
+        line("stage", text, json!({ "hook": hook.id }));
+    }
     lines
 }
 

@@ -5,6 +5,7 @@
 //! Every few idle looks, and at the first, all services and groups are read again.
 
 mod coverage;
+mod ecs;
 mod follow;
 mod import;
 mod lines;
@@ -57,6 +58,9 @@ pub(crate) struct Looked {
     /// The first failure since then.
     #[serde(skip)]
     pub(crate) failed: Option<String>,
+    /// When the services that ECS deploys were looked at last, and how many turns that was since the process began.
+    #[serde(skip)]
+    pub(crate) ecs_turn: Option<(tokio::time::Instant, usize)>,
     /// Whether this process has read the services.
     #[serde(skip)]
     pub(crate) services_read: bool,
@@ -168,7 +172,9 @@ impl Control {
         cloud: &dyn Cloud,
         account: &str,
     ) -> Result<(), StepError> {
-        for reading in cloud.services().await? {
+        self.read_codedeploy_services(cloud, account).await?;
+        // Later than CodeDeploy's, so that a policy without these calls harms none of those.
+        for reading in cloud.ecs_services().await? {
             self.save_service(cloud, account, &reading).await?;
         }
         lock(&self.inner.looked)
@@ -178,7 +184,19 @@ impl Control {
         Ok(())
     }
 
-    async fn save_service(
+    /// Reads the services of CodeDeploy's groups and records them.
+    pub(super) async fn read_codedeploy_services(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+    ) -> Result<(), StepError> {
+        for reading in cloud.services().await? {
+            self.save_service(cloud, account, &reading).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn save_service(
         &self,
         cloud: &dyn Cloud,
         account: &str,
@@ -187,7 +205,7 @@ impl Control {
         let now = cloud.now();
         let id = ServiceId::derive(&reading.arn);
         let before = self.inner.store.service_fetch(&id).await?;
-        let serving = primary(&reading.task_sets);
+        let serving = reading.serving.clone();
         let serving_since = match &before {
             Some(before) if before.serving_revision == serving => before.serving_since,
             Some(_) => Some(now),
@@ -201,8 +219,7 @@ impl Control {
             cluster: reading.cluster.clone(),
             account: account.to_string(),
             region: cloud.region().to_string(),
-            controller: Controller::Codedeploy,
-            deployment_group: reading.deployment_group.clone(),
+            controller: controller(reading, before.as_ref()),
             serving_revision: serving.clone(),
             serving_since,
             desired_count: reading.desired_count,
@@ -267,6 +284,14 @@ impl Control {
         cloud: &dyn Cloud,
         service: &Service,
     ) -> Result<Service, StepError> {
+        if service.controller.ecs().is_some() {
+            let names = [service.name.clone()];
+            let read = cloud.ecs_services_named(&service.cluster, &names).await?;
+            return match read.first() {
+                Some(reading) => self.save_service(cloud, &service.account, reading).await,
+                None => Ok(service.clone()),
+            };
+        }
         let Some((task_sets, desired_count, running_count)) =
             cloud.service(&service.cluster, &service.name).await?
         else {
@@ -276,13 +301,26 @@ impl Control {
             name: service.name.clone(),
             arn: service.arn.clone(),
             cluster: service.cluster.clone(),
-            deployment_group: service.deployment_group.clone(),
+            controller: service.controller.clone(),
+            serving: primary(&task_sets),
             task_sets,
             desired_count,
             running_count,
         };
         self.save_service(cloud, &service.account, &reading).await
     }
+}
+
+/// The controller as read, with how far its deployments are recorded as known.
+fn controller(reading: &ServiceReading, before: Option<&Service>) -> Controller {
+    let mut controller = reading.controller.clone();
+    if let Controller::Ecs(ecs) = &mut controller
+        && ecs.recorded_primary.is_none()
+    {
+        let known = before.and_then(|before| before.controller.ecs());
+        ecs.recorded_primary = known.and_then(|known| known.recorded_primary.clone());
+    }
+    controller
 }
 
 /// Whether AWS still waits at the gate.

@@ -5,6 +5,7 @@ use crate::error::StepError;
 use crate::lock;
 use crate::watch::Trouble;
 use crate::watch::append;
+use crate::watch::ecs::target_groups_of;
 use crate::watch::import::ReadingOf;
 use crate::watch::observed;
 use crate::watch::readable;
@@ -43,7 +44,7 @@ use switchback_store::records::DeploymentRecord;
 use switchback_store::records::Sight;
 
 /// AWS may list a deployment a little after its creation time; new ones are looked for from this far back.
-const OVERLAP_SECONDS: i64 = 120;
+pub(super) const OVERLAP_SECONDS: i64 = 120;
 
 /// How many earlier deployments are looked through for one that kept its traffic.
 const EARLIER_LOOKED_AT: i64 = 50;
@@ -84,6 +85,15 @@ impl Control {
     ) -> Result<usize, StepError> {
         let began = cloud.now();
         let watch = self.watch(cloud, account, began).await?;
+        // A policy without these calls must not keep CodeDeploy's deployments from being recorded.
+        let mut trouble_with_ecs = Trouble::default();
+        let of_ecs = self.new_of_ecs(cloud, account, &watch).await;
+        let listed_well = match &of_ecs {
+            Ok(_) => true,
+            Err(StepError::Cloud(error)) => error.is_about_permission(),
+            Err(StepError::Store(_)) => false,
+        };
+        let (of_ecs, read) = trouble_with_ecs.note(of_ecs).unwrap_or_default();
         let mark = watch.listed_until;
         let since = mark.plus_seconds(-OVERLAP_SECONDS);
         let mut listed = cloud.deployment_ids(None, Some(since)).await?;
@@ -106,7 +116,10 @@ impl Control {
         } else {
             cloud.deployments(&unknown).await?
         };
-        self.looked_well(&watch, began).await?;
+        if listed_well {
+            self.looked_well(&watch, began).await?;
+        }
+        readings.extend(of_ecs);
         // What ended before the watch began belongs to the import: AWS is listed from a little earlier.
         readings.retain(|reading| {
             is_in_progress(reading)
@@ -128,6 +141,7 @@ impl Control {
         // Only when all are recorded, and seldom: the mark is written for the next start, not for every look.
         let due = began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000;
         let recorded = trouble.or(recorded)?;
+        self.recorded_of_ecs(cloud, account, read).await?;
         if first {
             lock(&self.inner.looked)
                 .entry(cloud.region().to_string())
@@ -139,7 +153,7 @@ impl Control {
             tx.watch_mark_set(account, cloud.region(), began).await?;
             tx.commit().await?;
         }
-        Ok(recorded)
+        trouble_with_ecs.or(recorded)
     }
 
     /// The watched service that a deployment moves; `None` when Switchback watches none.
@@ -149,6 +163,9 @@ impl Control {
         account: &str,
         reading: &DeploymentReading,
     ) -> Result<Option<Service>, StepError> {
+        if let Some(of) = &reading.service {
+            return self.ecs_service_of(cloud, account, of).await;
+        }
         let by_group = || {
             self.inner.store.service_fetch_by_group(
                 account,
@@ -169,7 +186,7 @@ impl Control {
             return Ok(None);
         }
         // A group that was made since the last full look, or one that deploys no ECS service.
-        self.read_services(cloud, account).await?;
+        self.read_codedeploy_services(cloud, account).await?;
         let service = by_group().await?;
         if service.is_none() {
             lock(&self.inner.unwatched).insert(group);
@@ -191,7 +208,7 @@ impl Control {
         let Some(service) = self.service_of(cloud, account, reading).await? else {
             return Ok(None);
         };
-        let lifecycle = if is_in_progress(reading) {
+        let lifecycle = if is_in_progress(reading) || reading.reading.ecs.is_some() {
             None
         } else {
             readable(cloud.lifecycle(&reading.aws_id).await)?
@@ -217,6 +234,9 @@ impl Control {
         cloud: &dyn Cloud,
         service: &Service,
     ) -> Result<Vec<TaskSetReading>, StepError> {
+        if service.controller.ecs().is_some() {
+            return Ok(Vec::new());
+        }
         let read = cloud.service(&service.cluster, &service.name).await?;
         Ok(read.map_or_else(Vec::new, |(task_sets, _, _)| task_sets))
     }
@@ -332,7 +352,11 @@ impl Control {
                 reading.app_spec_digest.as_ref(),
             )
             .await?;
-        let target = revision_in(app_spec.as_deref());
+        let ecs = reading.reading.ecs.as_ref();
+        let target = match ecs {
+            Some(ecs) => ecs.target.revision.clone(),
+            None => revision_in(app_spec.as_deref()),
+        };
         let marked = reading.description.as_deref().and_then(operation::marker);
         let operation = match &marked {
             Some((operation, _)) => self.inner.store.operation_fetch(operation).await?,
@@ -353,6 +377,7 @@ impl Control {
                 .map(|arn| (arn, PreviousEvidence::EarlierDeployment))
                 .ok_or(PreviousUnknown::EarlierUnreadable),
             Some(None) => Err(PreviousUnknown::UndoneForgotten),
+            None if ecs.is_some() => self.replaced(service, reading).await?,
             None => {
                 let in_progress = is_in_progress(reading);
                 let facts = self.previous_facts(cloud, found).await?;
@@ -385,6 +410,7 @@ impl Control {
             Some(original) => (original.target_group_new, original.target_group_old),
             None => (None, None),
         };
+        let (replaced_group, new_group) = ecs.map(target_groups_of).unwrap_or_default();
         Ok(DeploymentRecord {
             id: DeploymentId::derive(account, cloud.region(), &reading.aws_id),
             aws_id: reading.aws_id.clone(),
@@ -416,12 +442,12 @@ impl Control {
                 .map(|(operation, _): (OperationId, &str)| operation)
                 .filter(|_| operation.is_some()),
             share_new_permille: None,
+            target_group_old: target_group_old.or(replaced_group),
+            target_group_new: target_group_new.or(new_group),
             reading: Reading {
                 status: AwsStatus::Running,
                 ..reading.reading.clone()
             },
-            target_group_old,
-            target_group_new,
             alarms: json!([]),
             metrics_until: None,
             observed_at: cloud.now(),
@@ -702,7 +728,7 @@ fn created_by(task_sets: &[TaskSet], aws_id: &str) -> Option<RevisionArn> {
 }
 
 /// Whether what the deployment moved the service to was what served in the end.
-fn kept_its_traffic(record: &DeploymentRecord) -> bool {
+pub(super) fn kept_its_traffic(record: &DeploymentRecord) -> bool {
     match record.standing.outcome {
         Outcome::Succeeded => true,
         Outcome::Failed | Outcome::Stopped => {

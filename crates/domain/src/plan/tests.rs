@@ -20,14 +20,13 @@ fn facts() -> PlanFacts {
             cluster: "prod".to_string(),
             account: "1".to_string(),
             region: "eu-central-1".to_string(),
-            controller: Controller::Codedeploy,
-            deployment_group: DeploymentGroup {
+            controller: Controller::Codedeploy(DeploymentGroup {
                 application: "AppECS-web".to_string(),
                 group: "DgpECS-web".to_string(),
                 config_name: "CodeDeployDefault.ECSAllAtOnce".to_string(),
                 rolls_back_on_failure: true,
                 ..DeploymentGroup::default()
-            },
+            }),
             serving_revision: Some(arn(2)),
             serving_since: None,
             desired_count: 2,

@@ -7,6 +7,7 @@ use switchback_domain::deployment::Standing;
 use switchback_domain::gate::GateState;
 use switchback_domain::gate::Verdict;
 use switchback_domain::ids::DeploymentId;
+use switchback_domain::service::Controller;
 use switchback_domain::service::Service;
 use switchback_store::GateQuery;
 use switchback_store::GateStates;
@@ -38,7 +39,9 @@ async fn pages_of_services_visit_each_once() {
         other.cluster = "staging".to_string();
         other.arn = other.arn.replace("/main/", "/staging/");
         other.id = switchback_domain::ids::ServiceId::derive(&other.arn);
-        other.deployment_group.group = "staging".to_string();
+        if let Controller::Codedeploy(group) = &mut other.controller {
+            group.group = "staging".to_string();
+        }
         let mut services = vec![service("api_one"), service("pixone"), service("web"), other];
         services.push(service("worker"));
         let mut tx = store.begin().await.unwrap();

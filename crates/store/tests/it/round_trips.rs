@@ -8,6 +8,9 @@ use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::OutcomeCause;
 use switchback_domain::deployment::Phase;
 use switchback_domain::deployment::Standing;
+use switchback_domain::ecs::EcsConfiguration;
+use switchback_domain::ecs::EcsService;
+use switchback_domain::ecs::EcsStrategy;
 use switchback_domain::gate::Delivery;
 use switchback_domain::gate::GateKind;
 use switchback_domain::gate::GateState;
@@ -22,6 +25,7 @@ use switchback_domain::operation::OperationKind;
 use switchback_domain::operation::OperationState;
 use switchback_domain::previous::PreviousEvidence;
 use switchback_domain::revision::RevisionStatus;
+use switchback_domain::service::Controller;
 use switchback_store::GateQuery;
 use switchback_store::IdempotencyRecord;
 use switchback_store::StoreError;
@@ -64,7 +68,19 @@ async fn services() {
         assert_eq!(by_group("other").await, None);
 
         web.running_count = 4;
-        web.deployment_group.alarms.clear();
+        // In place, as AWS allows it: from CodeDeploy to ECS itself.
+        web.controller = Controller::Ecs(EcsService {
+            configuration: EcsConfiguration {
+                strategy: EcsStrategy::Canary,
+                step_permille: Some(55),
+                alarms: vec!["web-5xx".to_string()],
+                ..EcsConfiguration::default()
+            },
+            target_groups: vec!["blue".to_string()],
+            primary: Some("ecs-svc/1".to_string()),
+            current: None,
+            recorded_primary: None,
+        });
         let mut tx = store.begin().await.unwrap();
         assert!(!tx.service_upsert(&web).await.unwrap());
         tx.commit().await.unwrap();

@@ -66,8 +66,7 @@ pub fn service(name: &str) -> Service {
         cluster: "main".to_string(),
         account: ACCOUNT.to_string(),
         region: REGION.to_string(),
-        controller: Controller::Codedeploy,
-        deployment_group: DeploymentGroup {
+        controller: Controller::Codedeploy(DeploymentGroup {
             application: "shop".to_string(),
             group: format!("{name}-group"),
             config_name: "CodeDeployDefault.ECSCanary10Percent5Minutes".to_string(),
@@ -81,7 +80,7 @@ pub fn service(name: &str) -> Service {
             rolls_back_on_alarm: false,
             ready_wait_minutes: 0,
             termination_wait_minutes: Some(60),
-        },
+        }),
         serving_revision: Some(arn(1)),
         serving_since: Some(at(-50)),
         desired_count: 4,
@@ -136,6 +135,7 @@ pub fn deployment(service: &Service, aws_id: &str, started_at: Moment) -> Deploy
         operation_id: Some(OperationId::from_random([7; 8])),
         share_new_permille: Some(100),
         reading: Reading {
+            ecs: None,
             status: AwsStatus::Stopped,
             error_code: Some("ALARM_ACTIVE".to_string()),
             error_message: Some("web-5xx is in ALARM".to_string()),

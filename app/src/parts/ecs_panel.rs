@@ -1,0 +1,128 @@
+//! What only a deployment of the controller ECS has: tasks that replace tasks within their band, the circuit breaker,
+//! PAUSE hooks, images by digest.
+
+use crate::parts::small::copy_button;
+use crate::parts::small::time;
+use crate::words;
+use leptos::prelude::*;
+use switchback_contract::DeploymentPage;
+use switchback_contract::EcsView;
+use switchback_contract::EcsWaitView;
+use switchback_contract::Moment;
+use switchback_contract::TaskCounts;
+use switchback_contract::duration_words;
+
+/// The panel; nothing where CodeDeploy deploys.
+pub fn ecs_panel(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
+    let Some(ecs) = &page.ecs else {
+        return ().into_any();
+    };
+    let under_way = page.deployment.phase.is_some();
+    view! {
+        <section class="panel ecs" aria-labelledby="ecs-title">
+            <header class="panel-head"><h2 id="ecs-title">"Tasks "<span class="quiet">{if under_way { "now" } else { "at its end" }}</span></h2></header>
+            <div class="panel-part">
+                {page.deployment.tasks.map(|tasks| task_band(tasks, ecs.is_rolling))}
+                <p class="quiet">{words::sentence(&format!("{}.", ecs.strategy))}</p>
+                {breaker(ecs)}
+                {ecs.waits.as_ref().filter(|_| under_way).map(|waits| wait(waits, now))}
+                {images(ecs)}
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// Old and new tasks as a bar, with how few and how many there may be; the same in words.
+fn task_band(tasks: TaskCounts, is_rolling: bool) -> AnyView {
+    let words = format!(
+        "{} of {} new running, {} old running",
+        words::whole(tasks.new_running),
+        words::whole(tasks.new_wanted),
+        words::whole(tasks.old_running)
+    );
+    let all = tasks.new_running + tasks.old_running;
+    let widest = all
+        .max(tasks.most.unwrap_or(0))
+        .max(tasks.new_wanted)
+        .max(1);
+    let at = |count: i64| count as f64 * 400.0 / widest as f64;
+    let tick = |count: Option<i64>| {
+        count.map(|count| view! { <line class="band-tick" x1=at(count).to_string() x2=at(count).to_string() y1="0" y2="24"/> })
+    };
+    let band = match (tasks.least, tasks.most) {
+        (Some(least), Some(most)) if is_rolling => Some(format!(
+            "At least {} healthy, at most {} at once.",
+            words::whole(least),
+            words::whole(most)
+        )),
+        _ => None,
+    };
+    view! {
+        <p><strong>{words}</strong></p>
+        <svg class="task-band" viewBox="0 0 400 24" preserveAspectRatio="none" aria-hidden="true">
+            <rect class="band-old" x="0" y="6" width=at(tasks.old_running).to_string() height="12"/>
+            <rect class="band-new" x=at(tasks.old_running).to_string() y="6" width=at(tasks.new_running).to_string() height="12"/>
+            {tick(tasks.least)}{tick(tasks.most)}
+        </svg>
+        {band.map(|band| view! { <p class="quiet">{band}</p> })}
+    }
+    .into_any()
+}
+
+fn breaker(ecs: &EcsView) -> AnyView {
+    let text = match ecs.breaker {
+        None => "The circuit breaker is off.".to_string(),
+        Some((failures, threshold)) if ecs.breaker_is_open => {
+            format!("The circuit breaker opened at {failures} of {threshold} failed tasks.")
+        }
+        Some((failures, threshold)) => {
+            format!("Circuit breaker: {failures} of {threshold} failed tasks.")
+        }
+    };
+    view! { <p>{text}</p> }.into_any()
+}
+
+/// A PAUSE hook that waits. It is answered with the AWS CLI.
+fn wait(waits: &EcsWaitView, now: Signal<Moment>) -> AnyView {
+    let then = match waits.at_expiry.as_deref() {
+        Some("CONTINUE") => "goes on",
+        Some("ROLLBACK") => "rolls back",
+        _ => "decides by its own setting",
+    };
+    let until = waits.expires_at.map(|at| {
+        let left = move || duration_words(at.millis_since(now.get()).max(0));
+        view! { " Until "{time(at, format!("{} UTC", at.clock_time()))}", "{left}" left; then ECS "{then}"." }
+    });
+    let command = |title: &'static str, cli: &str| {
+        view! {
+            <div class="call">
+                <p class="call-name">{title}{copy_button(cli, "Copy the command")}</p>
+                <pre tabindex="0"><code>{cli.to_string()}</code></pre>
+            </div>
+        }
+    };
+    view! {
+        <p>"ECS waits for somebody at a PAUSE hook."{until}" Switchback cannot answer it from here yet; the AWS CLI can:"</p>
+        {command("Let it go on", &waits.continue_cli)}
+        {command("Roll it back", &waits.roll_back_cli)}
+    }
+    .into_any()
+}
+
+fn images(ecs: &EcsView) -> AnyView {
+    if ecs.images.is_empty() {
+        return ().into_any();
+    }
+    let items = ecs.images.iter().map(|image| {
+        let digest = image.digest.as_deref();
+        let digest = digest.map_or_else(|| "digest not told yet".to_string(), words::short_digest);
+        view! { <li title=image.digest.clone()><code>{image.image.clone()}</code>" "<span class="quiet">{digest}</span></li> }
+    });
+    view! { <ul class="hooks">{items.collect_view()}</ul> }.into_any()
+}
+
+/// Why the chart is empty where tasks replace tasks.
+pub fn one_target_group() -> AnyView {
+    view! { <p class="empty">"Old and new tasks of a rolling deployment are behind one target group, so CloudWatch cannot tell their requests apart."</p> }.into_any()
+}
