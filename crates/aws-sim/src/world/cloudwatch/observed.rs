@@ -21,6 +21,10 @@ use super::store::{Distribution, MINUTE_MS, MetricKey, mix, stable_hash};
 const NAMESPACE: &str = "AWS/ApplicationELB";
 /// The metric whose sum an alarm over server errors watches.
 const ERRORS: &str = "HTTPCode_Target_5XX_Count";
+/// What counts the answers that a load balancer gives itself: it has no healthy target, so they are all 503.
+const OWN_ERRORS: [&str; 2] = ["HTTPCode_ELB_5XX_Count", "HTTPCode_ELB_503_Count"];
+/// The one metric that is also published by target group alone.
+const PER_TARGET: &str = "RequestCountPerTarget";
 
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 /// The longest that anything is kept.
@@ -107,18 +111,22 @@ pub(super) struct Observed {
 /// A metric of a load balancer, or of a target group behind it.
 struct Subject<'a> {
     metric: &'a str,
-    load_balancer: &'a str,
+    /// `None` where a target group stands alone: it has one load balancer only.
+    load_balancer: Option<&'a str>,
     target_group: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
     fn of(key: &'a MetricKey) -> Option<Subject<'a>> {
         let (load_balancer, target_group) = match key.dimensions.as_slice() {
-            [(name, balancer)] if name == "LoadBalancer" => (balancer.as_str(), None),
+            [(name, balancer)] if name == "LoadBalancer" => (Some(balancer.as_str()), None),
+            [(name, group)] if name == "TargetGroup" && key.name == PER_TARGET => {
+                (None, Some(group.as_str()))
+            }
             [(name, balancer), (other, group)]
                 if name == "LoadBalancer" && other == "TargetGroup" =>
             {
-                (balancer.as_str(), Some(group.as_str()))
+                (Some(balancer.as_str()), Some(group.as_str()))
             }
             _ => return None,
         };
@@ -130,14 +138,16 @@ impl<'a> Subject<'a> {
     }
 
     fn covers(&self, flow: &Flow) -> bool {
-        flow.load_balancer == self.load_balancer
+        self.load_balancer
+            .is_none_or(|balancer| balancer == flow.load_balancer)
             && self
                 .target_group
                 .is_none_or(|group| group == flow.target_group)
     }
 
     fn is(&self, hosts: &Hosts) -> bool {
-        hosts.load_balancer == self.load_balancer
+        self.load_balancer
+            .is_none_or(|balancer| balancer == hosts.load_balancer)
             && self.target_group == Some(hosts.target_group.as_str())
     }
 }
@@ -234,7 +244,7 @@ impl Observed {
             let requests = poisson(&mut draws, expected);
             let Some(answers) = flow.answers else {
                 let refused = subject.target_group.is_none()
-                    && matches!(subject.metric, "RequestCount" | "HTTPCode_ELB_5XX_Count");
+                    && (subject.metric == "RequestCount" || OWN_ERRORS.contains(&subject.metric));
                 count += if refused { requests } else { 0.0 };
                 continue;
             };
@@ -245,7 +255,7 @@ impl Observed {
             };
             match subject.metric {
                 "RequestCount" => count += requests,
-                "RequestCountPerTarget" if subject.target_group.is_some() => count += requests,
+                PER_TARGET if subject.target_group.is_some() => count += requests,
                 "HTTPCode_Target_2XX_Count" => count += requests - errors,
                 ERRORS => count += errors,
                 "TargetResponseTime" if requests > 0.0 => {
@@ -257,7 +267,7 @@ impl Observed {
         }
         match subject.metric {
             "TargetResponseTime" => (!seen.is_empty()).then_some(seen),
-            "RequestCountPerTarget" => {
+            PER_TARGET => {
                 let healthy = self
                     .hosts_at(&subject, minute_ms + MINUTE_MS)
                     .map_or(1.0, |hosts| hosts.healthy.max(1.0));
@@ -313,13 +323,17 @@ impl Observed {
     fn know(&mut self, load_balancer: &str, target_group: &str) {
         let one = (load_balancer.to_string(), target_group.to_string());
         self.known.insert(one);
+        if !target_group.is_empty() {
+            self.known.insert((String::new(), target_group.to_string()));
+        }
     }
 
     /// Whether a metric of this name and these dimensions can be here.
     pub(super) fn knows(&self, key: &MetricKey) -> bool {
         Subject::of(key).is_some_and(|subject| {
             let group = subject.target_group.unwrap_or_default();
-            let one = (subject.load_balancer.to_string(), group.to_string());
+            let balancer = subject.load_balancer.unwrap_or_default();
+            let one = (balancer.to_string(), group.to_string());
             self.known.contains(&one)
         })
     }
@@ -355,11 +369,14 @@ impl Observed {
     pub(super) fn keys(&self) -> BTreeSet<MetricKey> {
         let mut of_balancers = BTreeSet::new();
         let mut of_groups = BTreeSet::new();
+        let mut alone = BTreeSet::new();
         for plan in &self.plans {
             for (_, flow) in &plan.flows {
                 let Some(answers) = flow.answers else {
                     of_balancers.insert(("RequestCount", &flow.load_balancer));
-                    of_balancers.insert(("HTTPCode_ELB_5XX_Count", &flow.load_balancer));
+                    for name in OWN_ERRORS {
+                        of_balancers.insert((name, &flow.load_balancer));
+                    }
                     continue;
                 };
                 let errors = (answers.error_rate > 0.0).then_some(ERRORS);
@@ -369,8 +386,8 @@ impl Observed {
                     of_balancers.insert((name, &flow.load_balancer));
                     of_groups.insert((name, &flow.load_balancer, &flow.target_group));
                 }
-                let name = "RequestCountPerTarget";
-                of_groups.insert((name, &flow.load_balancer, &flow.target_group));
+                of_groups.insert((PER_TARGET, &flow.load_balancer, &flow.target_group));
+                alone.insert(&flow.target_group);
             }
             for hosts in &plan.hosts {
                 for name in ["HealthyHostCount", "UnHealthyHostCount"] {
@@ -386,7 +403,11 @@ impl Observed {
             let group = ("TargetGroup".to_string(), group.clone());
             MetricKey::new(NAMESPACE, name, &[balancer(owner), group])
         });
-        of_balancers.chain(of_groups).collect()
+        let alone = alone.into_iter().map(|group| {
+            let group = ("TargetGroup".to_string(), group.clone());
+            MetricKey::new(NAMESPACE, PER_TARGET, &[group])
+        });
+        of_balancers.chain(of_groups).chain(alone).collect()
     }
 }
 

@@ -852,6 +852,19 @@ fn requests_follow_the_weights_and_errors_the_revision() {
     account.pass(12 * MINUTE);
     let total = sum(&mut account, "RequestCount", green.clone(), 8);
     let blue_total = sum(&mut account, "RequestCount", blue, 8);
+    let group: Vec<Json> = green
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["Name"] == "TargetGroup")
+        .cloned()
+        .collect();
+    // Two targets, and the one metric that a target group also has without its load balancer.
+    for dimensions in [green.clone(), Json::Array(group.clone())] {
+        let each = sum(&mut account, "RequestCountPerTarget", dimensions, 8);
+        assert!((each - total / 2.0).abs() < 0.5, "{each} of {total}");
+    }
+    assert!(sum(&mut account, "RequestCount", Json::Array(group), 8) < 0.5);
     let errors = sum(&mut account, "HTTPCode_Target_5XX_Count", green, 8);
     // 10 % of production against 90 % of it and the tenth of test traffic.
     assert!(
@@ -881,7 +894,10 @@ fn without_a_healthy_target_the_load_balancer_answers_itself() {
         json!({"ListenerArn": listener, "DefaultActions": actions}),
     );
     account.pass(10 * MINUTE);
-    assert!(sum(&mut account, "HTTPCode_ELB_5XX_Count", balancer, 8) > 4.0 * 1100.0);
+    let all = sum(&mut account, "HTTPCode_ELB_5XX_Count", balancer.clone(), 8);
+    assert!(all > 4.0 * 1100.0);
+    let unavailable = sum(&mut account, "HTTPCode_ELB_503_Count", balancer, 8);
+    assert!((all - unavailable).abs() < 0.5, "{all} and {unavailable}");
 }
 
 #[test]
