@@ -6,7 +6,8 @@ use super::region::Region;
 use crate::value::Value;
 
 impl Region {
-    /// Services, task sets, weights, target health, deployments, pending hooks and alarms of this region.
+    /// Services, task sets, weights, target health, deployments of CodeDeploy and those of ECS that are not over,
+    /// pending hooks and alarms of this region.
     pub(crate) fn report(&self) -> Value {
         let services = self
             .ecs
@@ -106,6 +107,7 @@ impl Region {
             "targetGroups": target_groups,
             "disturbed": disturbed,
             "deployments": self.report_deployments(),
+            "serviceDeployments": self.report_service_deployments(),
             "cloudwatch": self.cloudwatch.state(),
             "rules": self.report_rules(),
             "queues": self.sqs.report(self.now),

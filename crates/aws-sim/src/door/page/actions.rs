@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::door::Shared;
 use crate::door::faults::Fault;
+use crate::door::page::view::counted;
 use crate::door::simulation::Simulation;
 use crate::value::Value;
 use crate::world::{Caller, structure};
@@ -135,11 +136,30 @@ pub(super) fn perform(shared: &Shared, fields: &Fields) -> Result<String, String
             person.call("codedeploy", "StopDeployment", &input)?;
             Ok(format!("{id} was told to stop."))
         }
+        "pause" => {
+            let (arn, action) = (fields.need("arn")?, fields.need("action")?);
+            let input = structure! {
+                "serviceDeploymentArn": arn,
+                "hookId": fields.need("hook")?,
+                "action": action,
+            };
+            person.call("ecs", "ContinueServiceDeployment", &input)?;
+            Ok(format!("{} was told to {action}.", short(arn)))
+        }
+        "stop-service-deployment" => {
+            let arn = fields.need("arn")?;
+            let input = structure! { "serviceDeploymentArn": arn, "stopType": "ROLLBACK" };
+            person.call("ecs", "StopServiceDeployment", &input)?;
+            Ok(format!("{} was told to stop and roll back.", short(arn)))
+        }
         "apply" => apply(&mut person, fields),
         "fault" => fault(&mut simulation, fields),
         "unfault" => {
             let removed = simulation.faults.remove(fields.number("id")?);
-            Ok(format!("{removed} faults are in force no more."))
+            Ok(format!(
+                "{} removed.",
+                counted(i64::try_from(removed).unwrap_or(i64::MAX), "fault")
+            ))
         }
         "behaviour" => {
             let (function, behaves) = (fields.need("function")?, fields.need("behaves")?);
@@ -178,7 +198,8 @@ fn kill(person: &mut Person<'_>, fields: &Fields) -> Result<String, String> {
         let input = structure! { "cluster": cluster, "task": *task, "reason": "Killed at the control page" };
         person.call("ecs", "StopTask", &input)?;
     }
-    Ok(format!("{} tasks of {service} were stopped.", tasks.len()))
+    let stopped = counted(i64::try_from(tasks.len()).unwrap_or(i64::MAX), "task");
+    Ok(format!("Stopped {stopped} of {service}."))
 }
 
 fn alarm(person: &mut Person<'_>, fields: &Fields) -> Result<String, String> {

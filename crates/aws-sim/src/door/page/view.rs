@@ -12,9 +12,6 @@ use crate::value::Value;
 /// How many services, alarms and ended deployments are shown at once; the filter finds the others.
 const SHOWN: usize = 40;
 
-/// How long AWS waits for a hook's report \[D\].
-const HOOK_MS: i64 = 3_600_000;
-
 /// What is to be shown.
 pub(super) struct Snapshot {
     /// The simulated time, in milliseconds since 1970 UTC.
@@ -61,8 +58,14 @@ fn span(ms: i64) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} days", seconds / 86_400),
+        86_400..172_800 => format!("1 day {} h", seconds % 86_400 / 3600),
+        _ => format!("{} days {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
+}
+
+/// `1 task`, `2 tasks`.
+pub(super) fn counted(count: i64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A percentage without a trailing fraction.
@@ -253,14 +256,31 @@ fn waiting(shot: &Snapshot) -> Markup {
             ])
         })
         .collect();
+    let of_ecs: Vec<&Value> = shot
+        .report
+        .get("serviceDeployments")
+        .as_list()
+        .iter()
+        .filter(|one| {
+            shot.wants(&[
+                text(one, "service"),
+                text(one, "cluster"),
+                text(one, "serviceDeploymentArn"),
+            ])
+        })
+        .collect();
+    let count = moving.len() + of_ecs.len();
     html! {
-        h2 { "Deployments under way (" (moving.len()) ")" }
-        @if moving.is_empty() { p .quiet { "Nothing moves." } }
+        h2 { "Deployments under way (" (count) ")" }
+        @if count == 0 { p .quiet { "Nothing moves." } }
         @else {
             ul .list {
                 @for one in moving.iter().take(SHOWN) { li { (deployment(shot, one)) } }
+                @for one in of_ecs.iter().take(SHOWN.saturating_sub(moving.len())) {
+                    li { (service_deployment(shot, one)) }
+                }
             }
-            (rest(moving.len()))
+            (rest(count))
         }
     }
 }
@@ -276,6 +296,7 @@ fn rest(count: usize) -> Markup {
 fn deployment(shot: &Snapshot, one: &Value) -> Markup {
     let id = text(one, "deploymentId");
     let status = text(one, "status");
+    let rollback = text(one, "creator") == "codeDeployRollback";
     let stage = one
         .get("lifecycleEvents")
         .as_list()
@@ -289,26 +310,77 @@ fn deployment(shot: &Snapshot, one: &Value) -> Markup {
                 span .id { (id) } " "
                 span .state .warn[status == "Ready"] { (status) }
                 @if let Some(stage) = stage { ": " (stage) }
-                @if text(one, "creator") == "codeDeployRollback" { " " span .warn { "(a rollback)" } }
+                @if rollback { " " span .warn { "(a rollback)" } }
             }
             div .row {
                 @if status == "Ready" { (shot.button("reroute", "Reroute traffic", "", &[("deployment", id)])) }
-                (shot.button("stop", "Stop and roll back", "", &[("deployment", id), ("rollback", "1")]))
-                (shot.button("stop", "Stop", "", &[("deployment", id)]))
+                // A rollback cannot be stopped.
+                @if !rollback {
+                    (shot.button("stop", "Stop and roll back", "", &[("deployment", id), ("rollback", "1")]))
+                    (shot.button("stop", "Stop", "", &[("deployment", id)]))
+                }
             }
         }
         @for hook in one.get("pendingHooks").as_list() {
             @let execution = text(hook, "executionId");
-            @let since = hook.get("since").as_time_ms().unwrap_or(shot.now_ms);
+            @let begun = !execution.is_empty();
             div .row.spread {
                 p {
-                    span .warn.state { "Hook waits" } " at " (text(hook, "event"))
-                    " for " code { (text(hook, "function")) }
-                    ", fails in " (span(since + HOOK_MS - shot.now_ms))
+                    span .warn.state { @if begun { "Hook waits" } @else { "Hook does not begin" } }
+                    " at " (text(hook, "event")) " for " code { (text(hook, "function")) }
+                    (fuse(shot, hook.get("failsAt"), "fails"))
                 }
-                div .row {
-                    (shot.button("hook", "Succeeded", "good", &[("deployment", id), ("execution", execution), ("status", "Succeeded")]))
-                    (shot.button("hook", "Failed", "bad", &[("deployment", id), ("execution", execution), ("status", "Failed")]))
+                @if begun {
+                    div .row {
+                        (shot.button("hook", "Succeeded", "good", &[("deployment", id), ("execution", execution), ("status", "Succeeded")]))
+                        (shot.button("hook", "Failed", "bad", &[("deployment", id), ("execution", execution), ("status", "Failed")]))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How long something still waits, and what it does then.
+fn fuse(shot: &Snapshot, at: &Value, does: &str) -> Markup {
+    html! {
+        @if let Some(at) = at.as_time_ms() { ", " (does) " in " (span(at - shot.now_ms)) }
+    }
+}
+
+/// A deployment of ECS itself, with the hooks that it waits for.
+fn service_deployment(shot: &Snapshot, one: &Value) -> Markup {
+    let arn = text(one, "serviceDeploymentArn");
+    let stops = matches!(text(one, "status"), "PENDING" | "IN_PROGRESS");
+    html! {
+        div .row.spread {
+            div {
+                strong { (text(one, "service")) } " "
+                span .id { (tail(arn)) } " "
+                span .quiet { (text(one, "strategy")) } " "
+                span .state .warn[text(one, "status").starts_with("ROLLBACK")] { (text(one, "status")) }
+                @if let Some(stage) = one.get("lifecycleStage").as_str() { ": " (stage) }
+            }
+            @if stops {
+                div .row { (shot.button("stop-service-deployment", "Stop and roll back", "", &[("arn", arn)])) }
+            }
+        }
+        @for hook in one.get("pendingHooks").as_list() {
+            @let id = text(hook, "hookId");
+            @let pause = text(hook, "targetType") == "PAUSE";
+            @let does = if hook.get("continues").as_bool() == Some(true) { "continues" } else { "rolls back" };
+            div .row.spread {
+                p {
+                    span .warn.state { @if pause { "Pause" } @else { "Hook waits" } }
+                    " at " (text(hook, "stage"))
+                    @if let Some(target) = hook.get("targetArn").as_str() { " for " code { (target) } }
+                    (fuse(shot, hook.get("endsAt"), does))
+                }
+                @if pause {
+                    div .row {
+                        (shot.button("pause", "Continue", "good", &[("arn", arn), ("hook", id), ("action", "CONTINUE")]))
+                        (shot.button("pause", "Roll back", "bad", &[("arn", arn), ("hook", id), ("action", "ROLLBACK")]))
+                    }
                 }
             }
         }
@@ -350,7 +422,7 @@ fn service(
     html! {
         section .card {
             h3 { (name) }
-            p .quiet { (cluster) " · " (text(one, "controller")) " · " (number(one, "desired")) " tasks wanted" }
+            p .quiet { (cluster) " · " (text(one, "controller")) " · " (counted(number(one, "desired"), "task")) " wanted" }
             table .sets {
                 thead { tr { th scope="col" { "Revision" } th scope="col" { "Tasks" } th scope="col" { "Traffic" } } }
                 tbody {
@@ -500,15 +572,18 @@ fn kind(kind: FaultKind) -> String {
 }
 
 fn faults(shot: &Snapshot) -> Markup {
-    const SERVICES: [&str; 6] = [
+    const SERVICES: [&str; 9] = [
         "codedeploy",
         "dynamodb",
         "ecs",
         "elasticloadbalancing",
+        "events",
         "monitoring",
+        "s3",
+        "sqs",
         "sts",
     ];
-    const KINDS: [(&str, &str); 7] = [
+    const KINDS: [(&str, &str); 13] = [
         ("throttle", "throttled"),
         ("error_before", "500, not done"),
         ("error_after", "500, but done"),
@@ -516,6 +591,12 @@ fn faults(shot: &Snapshot) -> Markup {
         ("connection_cut", "connection cut"),
         ("slow", "answered late"),
         ("stale", "reads are stale"),
+        ("throttle_as_aws", "throttled as AWS does"),
+        ("hook_silent", "hook never posted"),
+        ("event_lost", "event lost"),
+        ("event_duplicated", "event twice"),
+        ("event_late", "event late"),
+        ("event_out_of_order", "event overtaken"),
     ];
     html! {
         h2 { "Faults (" (shot.faults.len()) ")" }
@@ -547,7 +628,7 @@ fn faults(shot: &Snapshot) -> Markup {
                     option value="" { "all" }
                     @for service in SERVICES { option { (service) } }
                 } }
-                label { "Operation" input type="text" name="operation" placeholder="all"; }
+                label { "Operation, event or hook" input type="text" name="operation" placeholder="all"; }
                 label { "Each N-th call" input type="number" name="every" min="1" placeholder="1"; }
                 label { "At most" input type="number" name="times" min="1" placeholder="no end"; }
                 button { "Add" }
@@ -619,6 +700,14 @@ mod tests {
             "deploymentId": name, "service": name, "group": name, "status": "InProgress",
             "lifecycleEvents": vec![event], "pendingHooks": vec![hook],
         };
+        let pause = structure! {
+            "hookId": name, "targetType": "PAUSE", "stage": name, "targetArn": name,
+            "timeoutAction": name,
+        };
+        let native = structure! {
+            "serviceDeploymentArn": name, "service": name, "cluster": name, "strategy": name,
+            "status": "IN_PROGRESS", "lifecycleStage": name, "pendingHooks": vec![pause],
+        };
         let alarm = structure! { "AlarmName": name, "StateValue": "ALARM", "StateReason": name };
         let disturbed = structure! { "taskDefinition": name, "errorRate": 0.5 };
         Snapshot {
@@ -633,6 +722,7 @@ mod tests {
                 "services": vec![service],
                 "listeners": vec![listener],
                 "deployments": vec![deployment],
+                "serviceDeployments": vec![native],
                 "disturbed": vec![disturbed],
                 "cloudwatch": structure! { "Alarms": vec![alarm] },
             },
@@ -692,7 +782,8 @@ mod tests {
             (59_999, "59 s"),
             (61_000, "1 min 1 s"),
             (3_600_000, "1 h 0 min"),
-            (200_000_000, "2 days"),
+            (118_000_000, "1 day 8 h"),
+            (200_000_000, "2 days 7 h"),
         ] {
             assert_eq!(span(ms), told);
         }

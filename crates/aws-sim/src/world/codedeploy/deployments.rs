@@ -32,6 +32,25 @@ fn completed() -> AwsError {
     )
 }
 
+impl Deployment {
+    /// The hook that somebody could report about now, or that has not begun (then it has no
+    /// `executionId`), with the moment at which the deployment fails without a report.
+    fn waiting_hook(&self) -> Option<Value> {
+        let Stage::Event(index) = self.stage else {
+            return None;
+        };
+        let event = self.events.get(index)?;
+        let function = event.function.as_deref()?;
+        Some(structure! {
+            "event": event.name,
+            "function": function,
+            "executionId": event.execution_id.clone(),
+            "since": event.started_at.map(Value::Time),
+            "failsAt": self.due.map(Value::Time),
+        })
+    }
+}
+
 impl Region {
     pub(super) fn call_deployments(
         &mut self,
@@ -558,20 +577,7 @@ impl Region {
                 !deployment.status.is_terminal() || shown <= SHOWN
             })
             .map(|deployment| {
-                let pending = deployment
-                    .events
-                    .iter()
-                    .filter(|event| event.status == EventStatus::InProgress)
-                    .filter_map(|event| {
-                        let execution_id = event.execution_id.as_deref()?;
-                        Some(structure! {
-                            "event": event.name,
-                            "function": event.function.clone(),
-                            "executionId": execution_id,
-                            "since": event.started_at.map(Value::Time),
-                        })
-                    })
-                    .collect::<Vec<_>>();
+                let pending = deployment.waiting_hook().into_iter().collect::<Vec<_>>();
                 let events = deployment
                     .events
                     .iter()

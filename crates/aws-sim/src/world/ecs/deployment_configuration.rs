@@ -36,6 +36,16 @@ impl Strategy {
         }
     }
 
+    /// As AWS names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Strategy::Rolling => "ROLLING",
+            Strategy::BlueGreen => "BLUE_GREEN",
+            Strategy::Linear => "LINEAR",
+            Strategy::Canary => "CANARY",
+        }
+    }
+
     /// Whether traffic moves between two groups of tasks, instead of tasks being replaced in place.
     pub(crate) fn is_native(self) -> bool {
         self != Strategy::Rolling

@@ -284,6 +284,32 @@ impl ServiceDeployment {
 }
 
 impl Region {
+    /// What the control page shows of the service deployments that are not over.
+    pub(crate) fn report_service_deployments(&self) -> Value {
+        let mut under_way = Vec::new();
+        for service in self.ecs.services.values() {
+            for one in &service.service_deployments {
+                if one.is_over() {
+                    continue;
+                }
+                let (stage, hooks) = match &one.native {
+                    Some(run) => (run.stage_name(), run.waiting_hooks()),
+                    None => (None, Vec::new()),
+                };
+                under_way.push(structure! {
+                    "serviceDeploymentArn": one.arn.as_str(),
+                    "cluster": service.cluster.as_str(),
+                    "service": service.name.as_str(),
+                    "strategy": one.strategy.name(),
+                    "status": one.status.name(),
+                    "lifecycleStage": stage,
+                    "pendingHooks": hooks,
+                });
+            }
+        }
+        Value::List(under_way)
+    }
+
     pub(super) fn list_service_deployments(&self, input: &Value) -> Result<Value, AwsError> {
         let given = text(input, "service").ok_or_else(|| bad("Service cannot be empty."))?;
         // A service's own ARN names its cluster.

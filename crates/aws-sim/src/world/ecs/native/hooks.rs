@@ -64,6 +64,24 @@ impl HookRun {
         matches!(self.status, "AWAITING_ACTION" | "IN_PROGRESS")
     }
 
+    /// What the control page shows of it: its stage, which `lifecycleStage` cannot always say, and when it ends
+    /// by itself, and whether the deployment goes on then.
+    pub(super) fn report(&self) -> Value {
+        // A function that never answers is given up before the hook's own time is over.
+        let given_up = self
+            .answer
+            .as_ref()
+            .filter(|(at, answer)| matches!(answer, Answer::None(_)) && *at <= self.expires_at);
+        let (at, continues) = given_up
+            .map_or((self.expires_at, self.continues_on_timeout), |(at, _)| {
+                (*at, false)
+            });
+        self.value()
+            .with("stage", self.stage)
+            .with("endsAt", Value::Time(at))
+            .with("continues", continues)
+    }
+
     /// When the fuse of a pause has burned down; `None` of a function.
     pub(super) fn pause_ends(&self) -> Option<i64> {
         self.function.is_none().then_some(self.expires_at)

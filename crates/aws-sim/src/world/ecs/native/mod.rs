@@ -130,6 +130,12 @@ impl NativeRun {
         self.hooks.iter().map(HookRun::value).collect()
     }
 
+    /// The hooks that are not over, for the control page.
+    pub(super) fn waiting_hooks(&self) -> Vec<Value> {
+        let open = self.hooks.iter().filter(|hook| hook.is_open());
+        open.map(HookRun::report).collect()
+    }
+
     /// ContinueServiceDeployment; false if no such hook waits.
     pub(super) fn answer_pause(&mut self, id: &str, rolls_back: bool) -> bool {
         self.hooks.iter_mut().any(|hook| hook.act(id, rolls_back))
