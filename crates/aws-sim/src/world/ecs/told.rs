@@ -1,4 +1,5 @@
-//! What ECS tells EventBridge: tasks, steady services, rolling deployments.
+//! What ECS tells EventBridge: tasks, steady services, deployments of each of its strategies. Hooks are told by
+//! `native/hooks.rs`, as they move.
 //!
 //! \[D\] `ecs_task_events`, `ecs_service_events`, `ecs_service_deployment_events`. Changes are found by comparing
 //! with what was told last, once everything at a moment has settled: a state that a task only passes
@@ -86,7 +87,6 @@ impl Region {
                 let Some((state, reason)) = &unit.rollout else {
                     continue;
                 };
-                // A rolling-back deployment says so in its reason: both belong to what was told.
                 let last = before.and_then(|told| told.rollouts.get(&unit.id));
                 let now = (*state).to_string();
                 let changed = last != Some(&now);

@@ -337,6 +337,52 @@ fn a_pause_waits_for_a_decision() {
 }
 
 #[test]
+fn a_native_deployment_and_its_hooks_are_told_once() {
+    let pause = json!([{"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}]);
+    for (action, expected) in [
+        (
+            "CONTINUE",
+            vec![
+                "SERVICE_DEPLOYMENT_IN_PROGRESS",
+                "HOOK_AWAITING_ACTION",
+                "HOOK_SUCCEEDED",
+                "SERVICE_DEPLOYMENT_COMPLETED",
+            ],
+        ),
+        (
+            "ROLLBACK",
+            vec![
+                "SERVICE_DEPLOYMENT_IN_PROGRESS",
+                "HOOK_AWAITING_ACTION",
+                "HOOK_FAILED",
+                // That before it, which is PRIMARY again, and the failed one, in one moment.
+                "SERVICE_DEPLOYMENT_IN_PROGRESS",
+                "SERVICE_DEPLOYMENT_FAILED",
+                "SERVICE_DEPLOYMENT_COMPLETED",
+            ],
+        ),
+    ] {
+        let (mut account, _) = Account::native(with_hooks(blue_green(), pause.clone()));
+        let kinds = ["ECS Deployment State Change", "ECS Hook State Change"];
+        let queue = account.listen(&json!({"source": ["aws.ecs"], "detail-type": kinds}));
+        account.update(json!({"taskDefinition": "web:2"}));
+        let hook = account.waiting_hook();
+        account.go_on(&hook, action);
+        account.until_over();
+        account.pass(MINUTE);
+        let told = account.told(&queue);
+        let names: Vec<String> = told
+            .iter()
+            .map(|event| text(&event["detail"]["eventName"]))
+            .collect();
+        assert_eq!(names, expected, "{action}");
+        let first = &told[0];
+        assert_eq!(first["resources"][0], account.service()["serviceArn"]);
+        assert_eq!(told[1]["detail"]["hookId"], hook["hookId"]);
+    }
+}
+
+#[test]
 fn a_pause_that_may_go_on_by_itself_does_so_at_its_time_out() {
     let pause = json!([{"targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"],
                         "timeoutConfiguration": {"timeoutInMinutes": 2880, "action": "CONTINUE"}}]);

@@ -21,7 +21,7 @@ fn policy(queue: &str) -> String {
 
 impl Account {
     /// A queue that gets every event that the pattern picks.
-    fn listen(&mut self, pattern: &Json) -> String {
+    pub(super) fn listen(&mut self, pattern: &Json) -> String {
         let queue = self.queue(
             "told",
             json!({"Policy": policy("told"), "VisibilityTimeout": "43200"}),
@@ -37,7 +37,7 @@ impl Account {
     }
 
     /// The events that have arrived since this was last asked.
-    fn told(&mut self, queue: &str) -> Vec<Json> {
+    pub(super) fn told(&mut self, queue: &str) -> Vec<Json> {
         let mut found = Vec::new();
         loop {
             let messages = self.receive(queue, 10);
