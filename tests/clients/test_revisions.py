@@ -110,12 +110,10 @@ class Revisions(SpedUp):
             self.deploy(f"bucket={BUCKET},key=web/appspec.zip,bundleType=zip")
 
     def test_boto3_finds_its_typed_exceptions_in_both_styles_of_address(self):
-        import boto3
-
         # A host of its own for each bucket, where the endpoint has a name and not a number.
         named = ENDPOINT.replace("127.0.0.1", "localhost")
         for style, endpoint in (("path", ENDPOINT), ("host", named)):
-            s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
+            s3 = client("s3", endpoint_url=endpoint)
             bucket = f"{style}-{RUN}"
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             with self.assertRaises(s3.exceptions.BucketAlreadyOwnedByYou):

@@ -225,12 +225,13 @@ class Workshop(SpedUp):
         say("canary: a version that crashes for one request in five")
         third = self.register("v3-bad")
         canary = self.create_deployment(CANARY, third)
-        wait_for("10 % go to the new version", lambda: self.weights() == {
-            self.groups["blue"]: 90, self.groups["green"]: 10})
+        self.stepped("10 % go to the new version", lambda: self.weights() == {
+            self.groups["blue"]: 90, self.groups["green"]: 10}, step_s=20)
         sets = {each["taskSetLabel"]: each for each in self.target(canary)["taskSetsInfo"]}
         self.assertEqual(sets["Green"]["trafficWeight"], 10.0)
         self.assertEqual(sets["Blue"]["trafficWeight"], 90.0)
-        wait_for("the alarm goes off", lambda: "ALARM" in self.alarm_state())
+        self.stepped("the alarm goes off", lambda: "ALARM" in self.alarm_state(), step_s=20)
+        self.resume()
 
         say("the alarm stops it and rolls it back")
         info = wait_for("the canary ends", lambda: self.ended(canary))

@@ -11,7 +11,7 @@ import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 
-from support import UNKNOWN, answers, client, has_s3, say
+from support import RELAY, UNKNOWN, answers, client, say
 
 REGION = "ap-northeast-3"
 BARE = Config(parameter_validation=False, retries={"total_max_attempts": 1})
@@ -19,29 +19,40 @@ BARE = Config(parameter_validation=False, retries={"total_max_attempts": 1})
 # Whatever of AWS's services the account may have. DynamoDB is not among them: it is an emulator by others.
 SERVICES = ("cloudwatch", "codedeploy", "ecs", "elbv2", "events", "s3", "sqs", "sts")
 
-# What cannot be answered without a signature that these clients do not send, or without an HTTP door.
+# What is there and has no answer for these clients, and why.
 NOT_CALLED = {
     ("sts", "AssumeRoleWithSAML"): "is called unsigned, and everything unsigned is refused",
     ("sts", "AssumeRoleWithWebIdentity"): "is called unsigned, and everything unsigned is refused",
-    ("codedeploy", "PutLifecycleEventHookExecutionStatus"):
-        "succeeds only with the id that the hook function got; the relay's and the Rust SDK's tests have it",
+    ("codedeploy", "BatchGetDeploymentInstances"): "is refused for every deployment of ECS",
+    ("codedeploy", "GetDeploymentInstance"): "is refused for every deployment of ECS",
+    ("codedeploy", "ListDeploymentInstances"): "is refused for every deployment of ECS",
 }
+# What clients send to another service than its model's.
+ELSEWHERE = {
+    ("s3", "ListDirectoryBuckets"): "is S3 Express, which has a name of its own in signatures",
+    ("s3", "WriteGetObjectResponse"): "is answered by S3 Object Lambda at a host of its own",
+}
+if not RELAY:
+    NOT_CALLED["codedeploy", "PutLifecycleEventHookExecutionStatus"] = "only the function of a hook knows its id"
 
 
 def bare(service, operation):
-    """What S3 must have in a path."""
+    """What S3 must have outside of a body, without which a request is that of another operation."""
     shape = service.meta.service_model.operation_model(operation).input_shape
-    members = shape.members if shape is not None else {}
-    return {name: "nothing" for name, member in members.items() if member.serialization.get("location") == "uri"}
+    if shape is None:
+        return {}
+    return {name: 1 if member.type_name == "integer" else "nothing/nothing" if name == "CopySource" else "nothing"
+            for name, member in shape.members.items()
+            if name in shape.required_members and member.serialization.get("location")}
 
 
 def implemented(service):
     """The operations that the account has of a service."""
     found = set()
     probe = client(service, region=REGION, config=BARE)
-    if service == "s3" and not has_s3():
-        return found
     for operation in probe.meta.service_model.operation_names:
+        if (service, operation) in ELSEWHERE:
+            continue
         try:
             getattr(probe, xform_name(operation))(**bare(probe, operation))
         except botocore.exceptions.ClientError as refusal:

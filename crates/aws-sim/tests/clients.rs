@@ -32,8 +32,15 @@ fn options() -> Options {
     }
 }
 
+/// What the account of `a_verified_signature_is_that_of_real_clients` knows its callers by.
+const KEY: (&str, &str) = ("AKIDVERIFIED", "a/secret+with=signs");
+
 /// Runs unittest with these arguments against a simulation, and gives its exit code and what it said.
-async fn unittest(running: &Running, arguments: &[&str]) -> (bool, String) {
+async fn unittest(
+    running: &Running,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (bool, String) {
     let python = std::env::var("SWITCHBACK_CLIENTS_PYTHON").expect(
         "SWITCHBACK_CLIENTS_PYTHON names a Python that has tests/clients/requirements.txt installed",
     );
@@ -43,6 +50,7 @@ async fn unittest(running: &Running, arguments: &[&str]) -> (bool, String) {
         .args(arguments)
         .current_dir(suite)
         .env("AWS_ENDPOINT_URL", running.endpoint())
+        .envs(variables.iter().copied())
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(LONGEST, run)
@@ -55,8 +63,30 @@ async fn unittest(running: &Running, arguments: &[&str]) -> (bool, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_clients_work_unmodified() {
+    // A port that is free now; the suite listens on it as the function of a hook does.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let relay = format!("http://{}/", free.local_addr().expect("an address"));
+    drop(free);
+    let options = Options {
+        relay_url: Some(relay.clone()),
+        ..options()
+    };
+    let running = serve(options).await.expect("a simulation");
+    let variables = [("SWITCHBACK_RELAY_URL", &*relay)];
+    let (succeeded, told) = unittest(&running, &["discover"], &variables).await;
+    assert!(succeeded && !told.contains("skipped"), "{told}");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verified_signature_is_that_of_real_clients() {
     let running = serve(options()).await.expect("a simulation");
-    let (succeeded, told) = unittest(&running, &["discover"]).await;
+    running.verify_signatures([(KEY.0.to_string(), KEY.1.to_string())].into());
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", KEY.0),
+        ("AWS_SECRET_ACCESS_KEY", KEY.1),
+    ];
+    let (succeeded, told) = unittest(&running, &["signatures"], &variables).await;
     assert!(succeeded, "{told}");
     running.shutdown().await;
 }
@@ -88,8 +118,12 @@ async fn every_mutant_fails_the_suite() {
         let running = serve_sabotaged(options(), mutant)
             .await
             .expect("a simulation");
-        let (succeeded, told) =
-            unittest(&running, &["-f", &format!("test_every_operation.{test}")]).await;
+        let (succeeded, told) = unittest(
+            &running,
+            &["-f", &format!("test_every_operation.{test}")],
+            &[],
+        )
+        .await;
         if succeeded || !told.contains(says) {
             unnoticed.push(format!(
                 "{name}, for which {test} should say {says:?}:\n{told}"

@@ -207,7 +207,12 @@ impl<'a> Given<'a> {
             .and_then(|value| value.to_str().ok());
         // S3 lets a client leave the body out of the signature, and says so in this header.
         let payload = match claimed {
-            Some(word) if word.starts_with("UNSIGNED-") || word.starts_with("STREAMING-") => word,
+            Some(word)
+                if service == "s3"
+                    && (word.starts_with("UNSIGNED-") || word.starts_with("STREAMING-")) =>
+            {
+                word
+            }
             _ => hash.as_str(),
         };
         let path = if service == "s3" {

@@ -17,6 +17,7 @@ use switchback_aws_sim::door::{Options, Running, serve};
 /// 21 November 2026, 10:00 UTC.
 const START_MS: i64 = 1_795_255_200_000;
 
+/// A client of one of AWS's SDKs, for this account.
 macro_rules! client {
     ($sdk:ident, $running:expr) => {
         $sdk::Client::from_conf(
@@ -31,6 +32,33 @@ macro_rules! client {
         )
     };
 }
+
+/// The answer of a call that succeeds.
+macro_rules! answer {
+    ($call:expr) => {
+        match $call.send().await {
+            Ok(answer) => answer,
+            Err(refused) => panic!("{}: {refused:?}", stringify!($call)),
+        }
+    };
+}
+
+/// A call is refused with this exception of its operation.
+macro_rules! refused {
+    ($call:expr, $is:ident) => {
+        match $call.send().await {
+            Ok(answer) => panic!("{}: {answer:?}", stringify!($call)),
+            Err(error) => {
+                let error = error.into_service_error();
+                assert!(error.$is(), "{error:?}");
+            }
+        }
+    };
+}
+
+mod of_codedeploy;
+mod of_ecs;
+mod of_traffic_and_alarms;
 
 fn built<T, E: Debug>(made: Result<T, E>) -> T {
     made.expect("all that must be given")
@@ -51,9 +79,20 @@ async fn account() -> Running {
     .expect("a simulation")
 }
 
-#[tokio::test]
-async fn a_deployment_from_its_service_to_its_end() {
-    let running = account().await;
+/// A load balancer, a service with CodeDeploy's controller that runs its first revision, and what deploys it.
+struct Estate {
+    elb: aws_sdk_elasticloadbalancingv2::Client,
+    ecs: aws_sdk_ecs::Client,
+    codedeploy: aws_sdk_codedeploy::Client,
+    balancer: String,
+    groups: Vec<String>,
+    listener: String,
+    revisions: Vec<String>,
+    /// An AppSpec with the second revision.
+    next: deploy::RevisionLocation,
+}
+
+async fn estate(running: &Running) -> Estate {
     let elb = client!(aws_sdk_elasticloadbalancingv2, running);
     let ecs = client!(aws_sdk_ecs, running);
     let codedeploy = client!(aws_sdk_codedeploy, running);
@@ -68,7 +107,8 @@ async fn a_deployment_from_its_service_to_its_end() {
         .expect("a load balancer");
     let balancer = balancer.load_balancers()[0]
         .load_balancer_arn()
-        .expect("an ARN");
+        .expect("an ARN")
+        .to_string();
     let mut groups = Vec::new();
     for name in ["rust-blue", "rust-green"] {
         let made = elb
@@ -94,7 +134,7 @@ async fn a_deployment_from_its_service_to_its_end() {
         .build();
     let listener = elb
         .create_listener()
-        .load_balancer_arn(balancer)
+        .load_balancer_arn(&balancer)
         .protocol(elb_types::ProtocolEnum::Http)
         .port(80)
         .default_actions(forward)
@@ -162,18 +202,6 @@ async fn a_deployment_from_its_service_to_its_end() {
         .await
         .expect("a service");
     running.advance(600.0).expect("ten minutes");
-    let missing = ecs
-        .describe_services()
-        .cluster("none")
-        .services("web")
-        .send()
-        .await;
-    let missing = missing.expect_err("no cluster").into_service_error();
-    assert!(
-        matches!(missing, DescribeServicesError::ClusterNotFoundException(_)),
-        "{missing:?}"
-    );
-
     codedeploy
         .create_application()
         .application_name("rust")
@@ -243,7 +271,7 @@ async fn a_deployment_from_its_service_to_its_end() {
             "LoadBalancerInfo": { "ContainerName": "web", "ContainerPort": 80 },
         }}}],
     });
-    let revision = deploy::RevisionLocation::builder()
+    let next = deploy::RevisionLocation::builder()
         .revision_type(deploy::RevisionLocationType::AppSpecContent)
         .app_spec_content(
             deploy::AppSpecContent::builder()
@@ -251,12 +279,48 @@ async fn a_deployment_from_its_service_to_its_end() {
                 .build(),
         )
         .build();
+    Estate {
+        elb,
+        ecs,
+        codedeploy,
+        balancer,
+        groups,
+        listener,
+        revisions,
+        next,
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_from_its_service_to_its_end() {
+    let running = account().await;
+    let Estate {
+        elb,
+        ecs,
+        codedeploy,
+        groups,
+        listener,
+        revisions,
+        next,
+        ..
+    } = estate(&running).await;
+    let missing = ecs
+        .describe_services()
+        .cluster("none")
+        .services("web")
+        .send()
+        .await;
+    let missing = missing.expect_err("no cluster").into_service_error();
+    assert!(
+        matches!(missing, DescribeServicesError::ClusterNotFoundException(_)),
+        "{missing:?}"
+    );
     let create = || {
         codedeploy
             .create_deployment()
             .application_name("rust")
             .deployment_group_name("web")
-            .revision(revision.clone())
+            .revision(next.clone())
             .send()
     };
     let deployment = create().await.expect("a deployment");
