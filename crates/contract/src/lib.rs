@@ -4,6 +4,11 @@
 //! added, never renamed or removed. [`Console`] is already bound to one actor; whoever holds one needs
 //! no further permission check and cannot forget any.
 
+mod ecs;
+
+pub use crate::ecs::EcsView;
+pub use crate::ecs::EcsWaitView;
+pub use crate::ecs::TaskCounts;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
@@ -188,53 +193,6 @@ pub struct DeploymentView {
     /// The tasks of old and new; absent where CodeDeploy deploys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<TaskCounts>,
-}
-
-/// The tasks of a deployment of the controller `ecs`, as last read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskCounts {
-    /// Running tasks of the new revision.
-    pub new_running: i64,
-    /// Wanted tasks of the new revision.
-    pub new_wanted: i64,
-    /// Running tasks of what is replaced.
-    pub old_running: i64,
-    /// Tasks that have to stay healthy, where AWS tells.
-    pub least: Option<i64>,
-    /// Tasks that may run or start at once, where AWS tells.
-    pub most: Option<i64>,
-}
-
-/// What only a deployment of the controller `ecs` has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EcsView {
-    /// The strategy as it runs, in words.
-    pub strategy: String,
-    /// Whether tasks replace tasks, so that there are no weights.
-    pub is_rolling: bool,
-    /// The stage by AWS's name, where the strategy has stages.
-    pub stage: Option<String>,
-    /// Failed tasks so far, and how many open the circuit breaker; `None` while it is off.
-    pub breaker: Option<(i64, i64)>,
-    /// Whether the circuit breaker opened.
-    pub breaker_is_open: bool,
-    /// The new revision's images with the digests that ECS resolved.
-    pub images: Vec<ImageView>,
-    /// The PAUSE hook at which ECS waits for somebody.
-    pub waits: Option<EcsWaitView>,
-}
-
-/// A PAUSE hook that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EcsWaitView {
-    /// When ECS ends the wait by itself.
-    pub expires_at: Option<Moment>,
-    /// What ECS does then: `ROLLBACK` or `CONTINUE`.
-    pub at_expiry: Option<String>,
-    /// The AWS CLI command that lets it go on.
-    pub continue_cli: String,
-    /// The AWS CLI command that rolls it back.
-    pub roll_back_cli: String,
 }
 
 /// A decision at a gate, as in the API.
