@@ -46,8 +46,9 @@ async fn unittest(
     );
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
     let run = tokio::process::Command::new(&python)
-        .args(["-m", "unittest", "-v"])
+        .args(["-m", "unittest"])
         .args(arguments)
+        .arg("-v")
         .current_dir(suite)
         .env("AWS_ENDPOINT_URL", running.endpoint())
         .envs(variables.iter().copied())
