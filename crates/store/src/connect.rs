@@ -243,7 +243,16 @@ fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
             Box::pin(async move { Ok(!connection.is_in_transaction()) })
         });
     match dialect {
-        Dialect::Postgres => options,
+        // A process that is stopped in the middle of a transaction would keep its locks, that of the lease among them, and
+        // nobody could take over. No transaction of ours rests for that long by itself.
+        Dialect::Postgres => options.after_connect(|connection, _| {
+            Box::pin(async move {
+                connection
+                    .execute("set idle_in_transaction_session_timeout = '3s'")
+                    .await?;
+                Ok(())
+            })
+        }),
         // A SQLite connection cannot break, so testing it before each use only costs a trip to its thread.
         Dialect::Sqlite => {
             options

@@ -188,3 +188,24 @@ async fn the_pragmas_are_in_force() {
     })
     .await;
 }
+
+/// SQLite has one server, so there is nobody who could wait for it.
+#[tokio::test]
+async fn a_transaction_that_stands_still_is_ended_and_others_go_on() {
+    on_every_database(async |database| {
+        let store = &database.store;
+        if !store.is_shared() {
+            return;
+        }
+        let web = service("web");
+        let mut standing = store.begin().await.unwrap();
+        assert!(standing.service_upsert(&web).await.unwrap());
+        // Waits for the first one until the database has ended it, and then finds the place free.
+        let mut other = store.begin().await.unwrap();
+        assert!(other.service_upsert(&web).await.unwrap());
+        other.commit().await.unwrap();
+        standing.commit().await.unwrap_err();
+        assert_eq!(store.service_list().await.unwrap(), [web]);
+    })
+    .await;
+}
