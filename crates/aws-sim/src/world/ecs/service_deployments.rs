@@ -379,6 +379,23 @@ impl Region {
         Ok(structure! { "serviceDeployments": found, "failures": failures })
     }
 
+    /// The service deployment with this ARN, while AWS keeps it.
+    fn kept_service_deployment(&mut self, arn: &str) -> Result<&mut ServiceDeployment, AwsError> {
+        let now = self.now;
+        let key = self
+            .service_of_arn("service-deployment", arn)
+            .ok_or_else(not_found)?;
+        self.ecs
+            .services
+            .get_mut(&key)
+            .and_then(|service| {
+                let list = &mut service.service_deployments;
+                list.iter_mut().find(|one| one.arn == arn)
+            })
+            .filter(|one| one.is_kept(now))
+            .ok_or_else(not_found)
+    }
+
     pub(super) fn stop_service_deployment(&mut self, input: &Value) -> Result<Value, AwsError> {
         let arn = text(input, "serviceDeploymentArn")
             .ok_or_else(|| bad("serviceDeploymentArn must be specified."))?;
@@ -387,19 +404,7 @@ impl Region {
             Some(_) => return Err(bad("Invalid stopType. Valid values are: ROLLBACK")),
         }
         let now = self.now;
-        let key = self
-            .service_of_arn("service-deployment", arn)
-            .ok_or_else(not_found)?;
-        let one = self
-            .ecs
-            .services
-            .get_mut(&key)
-            .and_then(|service| {
-                let list = &mut service.service_deployments;
-                list.iter_mut().find(|one| one.arn == arn)
-            })
-            .filter(|one| one.is_kept(now))
-            .ok_or_else(not_found)?;
+        let one = self.kept_service_deployment(arn)?;
         match one.status {
             status if status.is_terminal() => Err(bad(
                 "Stopping a service deployment is not allowed for service deployment in terminal states.",
@@ -439,19 +444,7 @@ impl Region {
             ));
         }
         let now = self.now;
-        let key = self
-            .service_of_arn("service-deployment", arn)
-            .ok_or_else(not_found)?;
-        let one = self
-            .ecs
-            .services
-            .get_mut(&key)
-            .and_then(|service| {
-                let list = &mut service.service_deployments;
-                list.iter_mut().find(|one| one.arn == arn)
-            })
-            .filter(|one| one.is_kept(now))
-            .ok_or_else(not_found)?;
+        let one = self.kept_service_deployment(arn)?;
         if one.status.is_terminal() {
             return Err(bad(
                 "Continuing a service deployment is not allowed for service deployment in terminal states.",
