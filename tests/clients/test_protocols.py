@@ -175,6 +175,7 @@ class Faults(unittest.TestCase):
         codedeploy = client("codedeploy")
         cases = [
             ("throttle", ClientError, "ThrottlingException", False),
+            ("access_denied", ClientError, "AccessDeniedException", False),
             ("error_before", ClientError, "InternalFailure", False),
             ("error_after", ClientError, "InternalFailure", True),
             ("response_lost", ConnectionClosedError, None, True),

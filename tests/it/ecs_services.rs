@@ -10,6 +10,10 @@ use crate::account::REGION;
 use crate::account::tag;
 use crate::importing::import_is;
 use crate::importing::is_complete;
+use crate::importing::past;
+use crate::team::AT_ONCE;
+use crate::team::NO_HOOK;
+use crate::team::Team;
 use crate::wait::SOON;
 use crate::wait::until;
 use crate::world::World;
@@ -415,4 +419,78 @@ async fn the_history_that_ecs_keeps_is_taken_in_at_the_first_start() {
     let expected = ["rolled_back", "circuit_breaker", &good, &bad, "imported"].map(str::to_string);
     assert_eq!(facts(&third), Some(expected));
     world.finish(&[]).await;
+}
+
+/// The past of ECS's service `ledger` and of CodeDeploy's `web`, of which an account refuses one until its policy allows it.
+async fn one_controller_is_refused(refused: &str, operation: &str, part: &str) {
+    let mut world = World::start_without_server().await;
+    let native = EcsTeam::build(&world.account, "ledger", rolling(), json!([])).await;
+    let second = native.registers("2", &[]).await;
+    native.updates(&second).await;
+    let team = Team::build(&world.account, "web").await;
+    let revision = team.registers("2", &[]).await;
+    past(&world.account, &team, &revision).await;
+    let fault = json!({ "service": refused, "operation": operation, "fault": "access_denied" });
+    world.account.tell("faults", fault).await;
+    world.start_server().await;
+    let (seen, unseen) = match part {
+        "ecs" => ("web", "ledger"),
+        _ => ("ledger", "web"),
+    };
+    let coverage = import_is(&world.api, "is complete but for one part", |import| {
+        is_complete(import) && import["trouble"].is_string()
+    })
+    .await;
+    let import = &coverage["import"];
+    assert_eq!(import["unlisted"], json!([part]), "{coverage}");
+    let trouble = text(&import["trouble"]);
+    assert!(
+        trouble.contains(operation) && trouble.contains("AccessDenied"),
+        "{coverage}"
+    );
+    let count = async |service: &str| {
+        let items = world.api.items("/deployments").await;
+        items
+            .iter()
+            .filter(|item| item["service"] == service)
+            .count()
+    };
+    assert!(count(seen).await > 0);
+    assert_eq!(count(unseen).await, 0);
+    // What begins now is recorded as it happens.
+    let aws_id = match part {
+        "ecs" => {
+            let third = team.registers("3", &[]).await;
+            team.deploys(&third, AT_ONCE, NO_HOOK, "now").await
+        }
+        _ => {
+            let third = native.registers("3", &[]).await;
+            encoded(&native.updates(&third).await)
+        }
+    };
+    let item = world.recorded(&aws_id).await;
+    assert_eq!(item["first_seen"], "as_it_happened", "{item}");
+
+    world.account.heal().await;
+    import_is(&world.api, "is complete", |import| {
+        is_complete(import) && import["unlisted"] == json!([]) && import["trouble"].is_null()
+    })
+    .await;
+    assert!(count(unseen).await > 0);
+    world.finish(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_refuses_what_ecs_lists_has_the_rest_of_its_past_taken_in() {
+    one_controller_is_refused("ecs", "ListClusters", "ecs").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_refuses_the_deployments_of_ecs_has_the_rest_of_its_past_taken_in() {
+    one_controller_is_refused("ecs", "ListServiceDeployments", "ecs").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_refuses_what_codedeploy_lists_has_the_rest_of_its_past_taken_in() {
+    one_controller_is_refused("codedeploy", "ListApplications", "codedeploy").await;
 }

@@ -8,6 +8,7 @@ use switchback_contract::DeploymentView;
 use switchback_contract::FirstSeen;
 use switchback_contract::GapCause;
 use switchback_contract::GapView;
+use switchback_contract::ImportPart;
 use switchback_contract::ImportState;
 use switchback_contract::ImportView;
 use switchback_contract::Moment;
@@ -21,7 +22,9 @@ pub fn imports(regions: &[RegionCoverage]) -> AnyView {
         .iter()
         .filter_map(|region| {
             let import = region.import.as_ref()?;
-            (import.state != ImportState::Complete).then(|| progress(&region.region, import))
+            let waits = !import.unlisted.is_empty() && import.trouble.is_some();
+            (import.state != ImportState::Complete || waits)
+                .then(|| progress(&region.region, import))
         })
         .collect();
     if under_way.is_empty() {
@@ -34,9 +37,8 @@ fn progress(region: &str, import: &ImportView) -> AnyView {
     let id = format!("import-{region}");
     let bar = match import.state {
         // How many there are is not known before the list ends.
-        ImportState::Listing | ImportState::Complete => {
-            view! { <progress id=id.clone()></progress> }.into_any()
-        }
+        ImportState::Listing => view! { <progress id=id.clone()></progress> }.into_any(),
+        ImportState::Complete => ().into_any(),
         ImportState::Reading => bar(&id, import.settled, import.listed),
         ImportState::ReadingDefinitions => {
             bar(&id, import.definitions_settled, import.definitions_listed)
@@ -45,8 +47,12 @@ fn progress(region: &str, import: &ImportView) -> AnyView {
     let trouble = import.trouble.clone().map(|trouble| {
         view! { <span class="state wait">{icon(Shape::Warning)} <span>{format!("Held up, goes on by itself: {trouble}")}</span></span> }
     });
-    view! { <p class="import"><label for=id>{progress_words(region, import)}</label>{bar}{trouble}</p> }
-        .into_any()
+    let what = progress_words(region, import);
+    let what = match import.state {
+        ImportState::Complete => view! { <span>{what}</span> }.into_any(),
+        _ => view! { <label for=id>{what}</label> }.into_any(),
+    };
+    view! { <p class="import">{what}{bar}{trouble}</p> }.into_any()
 }
 
 fn bar(id: &str, value: i64, max: i64) -> AnyView {
@@ -71,7 +77,20 @@ fn progress_words(region: &str, import: &ImportView) -> String {
             words::whole(import.definitions_settled),
             words::whole(import.definitions_listed)
         ),
-        ImportState::Complete => format!("The history of {region} is taken in"),
+        ImportState::Complete => {
+            let left = import.unlisted.iter().map(|part| match part {
+                ImportPart::Codedeploy => "CodeDeploy's past",
+                ImportPart::Ecs => "the past of services that ECS deploys itself",
+            });
+            let left: Vec<&str> = left.collect();
+            match left.is_empty() {
+                true => format!("The history of {region} is taken in"),
+                false => format!(
+                    "The history of {region} is taken in, but for {}",
+                    left.join(" and ")
+                ),
+            }
+        }
     }
 }
 
@@ -143,6 +162,9 @@ pub fn gap_words(gap: &GapView) -> String {
 pub fn beginning_words(region: &RegionCoverage) -> String {
     let still = match &region.import {
         Some(import) if import.state != ImportState::Complete => " It is still being read.",
+        Some(import) if !import.unlisted.is_empty() => {
+            " A part of it could not be read from AWS yet."
+        }
         Some(_) | None => "",
     };
     match region.watched_since {
@@ -218,6 +240,7 @@ mod tests {
             not_watched: 0,
             definitions_listed: 9,
             definitions_settled: 4,
+            unlisted: Vec::new(),
             trouble: None,
             began_at: Moment::from_millis(0),
             completed_at: None,
@@ -242,6 +265,14 @@ mod tests {
         ] {
             assert_eq!(progress_words("eu-central-1", &import(state)), words);
         }
+        let left = ImportView {
+            unlisted: vec![ImportPart::Ecs],
+            ..import(ImportState::Complete)
+        };
+        assert_eq!(
+            progress_words("eu-central-1", &left),
+            "The history of eu-central-1 is taken in, but for the past of services that ECS deploys itself"
+        );
     }
 
     #[test]

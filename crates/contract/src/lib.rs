@@ -31,6 +31,7 @@ pub use switchback_domain::gate::Delivery;
 pub use switchback_domain::gate::GateKind;
 pub use switchback_domain::gate::GateState;
 pub use switchback_domain::gate::Verdict;
+pub use switchback_domain::import::ImportPart;
 pub use switchback_domain::import::ImportState;
 pub use switchback_domain::metrics::MetricPoint;
 pub use switchback_domain::metrics::Series;
@@ -571,6 +572,8 @@ pub struct RegionCoverage {
 pub struct ImportView {
     /// Where it stands.
     pub state: ImportState,
+    /// The parts of the list that are not read to their end yet.
+    pub unlisted: Vec<ImportPart>,
     /// How many deployments AWS listed so far.
     pub listed: i64,
     /// How many of them nothing is left to do about.

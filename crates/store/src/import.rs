@@ -12,10 +12,11 @@ use crate::row::record;
 use crate::row::records;
 use crate::tx::Tx;
 use switchback_domain::digest::Digest;
+use switchback_domain::import::ImportPart;
 use switchback_domain::import::ImportState;
 use switchback_domain::moment::Moment;
 
-const COLUMNS: &str = "id, account, region, state, created_until, next_token, listed, settled, forgotten, not_watched, \
+const COLUMNS: &str = "id, account, region, state, created_until, next_token, unlisted, listed, settled, forgotten, not_watched, \
      definitions_listed, definitions_settled, trouble, began_at, completed_at, generation";
 
 const ITEM_COLUMNS: &str = "subject, position, created_at, reading";
@@ -366,9 +367,11 @@ fn import_id(account: &str, region: &str) -> String {
 
 /// The columns that change.
 fn columns(import: &ImportRecord) -> Columns {
+    let unlisted: Vec<&str> = import.unlisted.iter().map(|part| part.word()).collect();
     Columns::new()
         .with("state", import.state.word())
         .with("next_token", import.next_token.as_deref())
+        .with("unlisted", unlisted.join(" "))
         .with("listed", import.listed)
         .with("settled", import.settled)
         .with("forgotten", import.forgotten)
@@ -387,6 +390,7 @@ struct ImportRow {
     state: String,
     created_until: i64,
     next_token: Option<String>,
+    unlisted: String,
     listed: i64,
     settled: i64,
     forgotten: i64,
@@ -413,6 +417,11 @@ impl TryFrom<ImportRow> for ImportRecord {
             region: row.region,
             created_until: Moment::from_millis(row.created_until),
             next_token: row.next_token,
+            unlisted: row
+                .unlisted
+                .split_whitespace()
+                .map(|part| place.word("unlisted", part, ImportPart::parse))
+                .collect::<Result<_, _>>()?,
             listed: row.listed,
             settled: row.settled,
             forgotten: row.forgotten,

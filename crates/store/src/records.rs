@@ -17,6 +17,7 @@ use switchback_domain::ids::GateId;
 use switchback_domain::ids::OperationId;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::ids::UserId;
+use switchback_domain::import::ImportPart;
 use switchback_domain::import::ImportState;
 use switchback_domain::lease::Lease;
 use switchback_domain::moment::Moment;
@@ -149,6 +150,8 @@ pub struct ImportRecord {
     pub created_until: Moment,
     /// Where AWS's list goes on, while it is read.
     pub next_token: Option<String>,
+    /// The parts of the list that are not read to their end yet.
+    pub unlisted: Vec<ImportPart>,
     /// How many deployments AWS listed so far.
     pub listed: i64,
     /// How many of them nothing is left to do about.
@@ -180,6 +183,7 @@ impl ImportRecord {
             state: ImportState::Listing,
             created_until: at,
             next_token: None,
+            unlisted: ImportPart::ALL.to_vec(),
             listed: 0,
             settled: 0,
             forgotten: 0,

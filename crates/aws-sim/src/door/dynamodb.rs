@@ -192,6 +192,11 @@ fn kept_away(harm: Option<Harm>, operation: &str, body: &[u8]) -> Option<Answer>
             "ThrottlingException",
             "Rate exceeded",
         )),
+        FaultKind::AccessDenied => Some(Answer::error(
+            StatusCode::BAD_REQUEST,
+            "AccessDeniedException",
+            &format!("No identity-based policy allows the dynamodb:{operation} action"),
+        )),
         FaultKind::ErrorBefore => Some(Answer::internal()),
         FaultKind::Conflict if operation == "TransactWriteItems" => {
             let request: Value = serde_json::from_slice(body).unwrap_or_default();

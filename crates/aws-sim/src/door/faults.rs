@@ -18,6 +18,9 @@ const LATE_MS: u64 = 300_000;
 pub enum FaultKind {
     /// Refused with `ThrottlingException` (Query: `Throttling`), HTTP 400. Nothing is done.
     Throttle,
+    /// Refused with `AccessDeniedException` (Query, S3 and STS: `AccessDenied`, HTTP 403) as if no policy allowed the
+    /// action. Nothing is done.
+    AccessDenied,
     /// HTTP 500. Nothing is done.
     ErrorBefore,
     /// Done, then HTTP 500.

@@ -572,6 +572,10 @@ fn done(
         Some(FaultKind::Throttle | FaultKind::ThrottleAsAws) => {
             Some(AwsError::caller("ThrottlingException", "Rate exceeded."))
         }
+        Some(FaultKind::AccessDenied) => Some(AwsError::caller(
+            "AccessDeniedException",
+            not_allowed(&caller.principal, service, operation),
+        )),
         Some(FaultKind::ErrorBefore) => Some(internal_failure()),
         Some(FaultKind::ConnectionCut) => Some(AwsError::service(
             "ConnectionCut",
@@ -633,6 +637,18 @@ fn done(
         }
     };
     Done::Answered(response, harm)
+}
+
+/// The text of IAM's refusal where no policy allows an action. [K: the wording of all services since 2021]
+fn not_allowed(principal: &str, service: &str, operation: &str) -> String {
+    let service = match service {
+        "monitoring" => "cloudwatch",
+        other => other,
+    };
+    format!(
+        "User: {principal} is not authorized to perform: {service}:{operation} on resource: * because no \
+         identity-based policy allows the {service}:{operation} action"
+    )
 }
 
 fn internal_failure() -> AwsError {

@@ -457,6 +457,7 @@ fn names(protocol: Protocol, service: Option<&Service>, error: &AwsError) -> (St
         "UnrecognizedClientException" => ("InvalidClientTokenId", 403),
         "InvalidSignatureException" => ("SignatureDoesNotMatch", 403),
         "ThrottlingException" => ("Throttling", error.status),
+        "AccessDeniedException" => ("AccessDenied", 403),
         "UnknownOperationException" => ("InvalidAction", error.status),
         "SerializationException" => ("MalformedQueryString", error.status),
         "IncompleteSignatureException" => ("IncompleteSignature", error.status),

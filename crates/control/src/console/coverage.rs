@@ -122,6 +122,7 @@ fn gap_view((gap, seen_late): (GapRecord, i64)) -> GapView {
 fn import_view(import: &ImportRecord) -> ImportView {
     ImportView {
         state: import.state,
+        unlisted: import.unlisted.clone(),
         listed: import.listed,
         settled: import.settled,
         forgotten: import.forgotten,

@@ -18,7 +18,6 @@ use switchback_domain::ecs::EcsStatus;
 use switchback_domain::ecs::EcsStrategy;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::ids::ServiceId;
-use switchback_domain::import::ImportEvent;
 use switchback_domain::previous::PreviousEvidence;
 use switchback_domain::previous::PreviousUnknown;
 use switchback_domain::revision::RevisionArn;
@@ -26,7 +25,6 @@ use switchback_domain::service::Controller;
 use switchback_domain::service::Service;
 use switchback_store::DeploymentQuery;
 use switchback_store::records::DeploymentRecord;
-use switchback_store::records::ImportItemKind;
 use switchback_store::records::ImportRecord;
 use switchback_store::records::WatchRecord;
 
@@ -311,19 +309,17 @@ impl Control {
         }))
     }
 
-    /// After the list of CodeDeploy's past comes that of ECS, some services in a step. True when this step was one of it.
+    /// A page of the list of ECS's past: the deployments of some services.
     pub(super) async fn import_list_ecs(
         &self,
         cloud: &dyn Cloud,
-        import: &ImportRecord,
-    ) -> Result<bool, StepError> {
-        let Some(after) = import
+        import: &mut ImportRecord,
+    ) -> Result<Vec<String>, StepError> {
+        let after = import
             .next_token
             .as_deref()
             .and_then(|token| token.strip_prefix(IMPORT_AFTER))
-        else {
-            return Ok(false);
-        };
+            .unwrap_or_default();
         let services = self
             .services_of_ecs(&import.account, cloud.region())
             .await?;
@@ -339,25 +335,15 @@ impl Control {
                 .await?;
             listed.extend(ids);
         }
-        let mut import = import.clone();
-        let mut tx = self.begin().await?;
-        import.listed += tx
-            .import_item_add(&import, ImportItemKind::Deployment, &listed, import.listed)
-            .await?;
         let last = some.last().filter(|_| some.len() == LISTED_AT_ONCE);
         import.next_token = last.map(|service| format!("{IMPORT_AFTER}{}", service.id));
-        let event = match last {
-            Some(_) => ImportEvent::PageListed,
-            None => ImportEvent::Listed,
-        };
-        self.advance(cloud, tx, import, event).await?;
-        Ok(true)
+        Ok(listed)
     }
 }
 
-/// Where the import's list goes on once CodeDeploy's is complete.
-pub(super) fn import_ecs_next() -> String {
-    IMPORT_AFTER.to_string()
+/// Whether the import's mark for where the list goes on is of ECS's part.
+pub(super) fn is_of_ecs(token: &str) -> bool {
+    token.starts_with(IMPORT_AFTER)
 }
 
 /// The target groups of what is replaced and of what is new, where ECS moves traffic between two.

@@ -6,9 +6,10 @@
 use crate::Control;
 use crate::error::StepError;
 use crate::lock;
+use crate::watch::ServicesRead;
 use crate::watch::Trouble;
 use crate::watch::append;
-use crate::watch::ecs::import_ecs_next;
+use crate::watch::ecs::is_of_ecs;
 use crate::watch::follow::outcome_detail;
 use crate::watch::lines::differences;
 use crate::watch::observed;
@@ -39,6 +40,7 @@ use switchback_domain::digest::Digest;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::ids::ServiceId;
 use switchback_domain::import::ImportEvent;
+use switchback_domain::import::ImportPart;
 use switchback_domain::import::ImportState;
 use switchback_domain::import::import_after;
 use switchback_domain::import::pause_millis;
@@ -67,10 +69,15 @@ const DEFINITIONS_OF_A_FAMILY: usize = 100;
 /// How long the import waits for the watch to begin.
 const NOT_BEGUN_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long the import waits before it looks again whether the services can be read.
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+
 /// What a step came to.
 enum Stepped {
     /// The watch has not begun, or services have yet to be read.
     NotYet,
+    /// Only what AWS does not let be listed is left.
+    Refused,
     /// It went on.
     Went,
     /// Nothing is left.
@@ -89,6 +96,18 @@ struct Past {
     aws_id: String,
     service: Service,
     record: DeploymentRecord,
+}
+
+/// What is to be listed next.
+enum ToList {
+    /// Nothing: the list is complete.
+    Nothing,
+    /// A page of this part.
+    Part(ImportPart),
+    /// Services have yet to be read.
+    NotYet,
+    /// AWS does not let what is left be listed, in its words.
+    Refused(String),
 }
 
 /// What became of one item.
@@ -115,6 +134,7 @@ impl Control {
             let pause = match stepped {
                 Ok(Stepped::Complete) => return,
                 Ok(Stepped::NotYet) => NOT_BEGUN_PAUSE,
+                Ok(Stepped::Refused) => REFUSED_PAUSE,
                 Ok(Stepped::Went) => {
                     interruptions = 0;
                     Duration::ZERO
@@ -137,11 +157,10 @@ impl Control {
     }
 
     async fn import_step(&self, cloud: &dyn Cloud, kept: &mut Kept) -> Result<Stepped, StepError> {
-        let looked = lock(&self.inner.looked)
+        let account = lock(&self.inner.looked)
             .get(cloud.region())
-            .cloned()
-            .unwrap_or_default();
-        let (Some(account), true) = (looked.account, looked.services_read) else {
+            .and_then(|looked| looked.account.clone());
+        let Some(account) = account else {
             return Ok(Stepped::NotYet);
         };
         let import = self
@@ -153,7 +172,7 @@ impl Control {
             return Ok(Stepped::NotYet);
         };
         match import.state {
-            ImportState::Listing => self.import_list(cloud, import).await?,
+            ImportState::Listing => return self.import_list(cloud, import).await,
             ImportState::Reading => {
                 let listed = self
                     .inner
@@ -189,25 +208,57 @@ impl Control {
                     self.import_definitions(cloud, import, listed).await?;
                 }
             }
-            ImportState::Complete => return Ok(Stepped::Complete),
+            ImportState::Complete if import.unlisted.is_empty() => return Ok(Stepped::Complete),
+            ImportState::Complete => return self.import_list(cloud, import).await,
         }
         Ok(Stepped::Went)
     }
 
-    /// One page of the list.
+    /// One page of the list. A part that AWS refuses is left for later; when nothing else is to be listed, what is
+    /// listed is taken in without it.
     async fn import_list(
         &self,
         cloud: &dyn Cloud,
         mut import: ImportRecord,
-    ) -> Result<(), StepError> {
-        if self.import_list_ecs(cloud, &import).await? {
-            return Ok(());
-        }
-        let page = cloud
-            .deployment_id_page(import.created_until, import.next_token.as_deref())
-            .await;
+    ) -> Result<Stepped, StepError> {
+        let part = match self.part_to_list(cloud, &import) {
+            ToList::Part(part) => part,
+            ToList::NotYet => return Ok(Stepped::NotYet),
+            ToList::Nothing if import.state == ImportState::Listing => {
+                let tx = self.begin().await?;
+                self.advance(cloud, tx, import, ImportEvent::Listed).await?;
+                return Ok(Stepped::Went);
+            }
+            ToList::Nothing => return Ok(Stepped::Complete),
+            ToList::Refused(_)
+                if import.state == ImportState::Listing
+                    && import.unlisted.len() < ImportPart::ALL.len() =>
+            {
+                let tx = self.begin().await?;
+                self.advance(cloud, tx, import, ImportEvent::Listed).await?;
+                return Ok(Stepped::Went);
+            }
+            ToList::Refused(words) => {
+                if import.trouble.as_ref() != Some(&words) {
+                    import.trouble = Some(words);
+                    let mut tx = self.begin().await?;
+                    tx.import_update(&import).await?;
+                    tx.change_append("coverage", &import.region, None, cloud.now())
+                        .await?;
+                    tx.commit().await?;
+                }
+                return Ok(Stepped::Refused);
+            }
+        };
+        let mut listed = import.clone();
+        let page = match part {
+            ImportPart::Codedeploy => self.import_list_codedeploy(cloud, &mut listed).await,
+            ImportPart::Ecs => self.import_list_ecs(cloud, &mut listed).await,
+        };
         let page = match page {
-            Err(error) if import.next_token.is_some() && error.says_token_lost() => {
+            Err(StepError::Cloud(error))
+                if import.next_token.is_some() && error.says_token_lost() =>
+            {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     aws.region = cloud.region(),
@@ -215,22 +266,77 @@ impl Control {
                 );
                 import.next_token = None;
                 let tx = self.begin().await?;
-                return self.advance(cloud, tx, import, ImportEvent::ListLost).await;
+                self.advance(cloud, tx, import, ImportEvent::ListLost)
+                    .await?;
+                return Ok(Stepped::Went);
+            }
+            // The next look at all services tries again.
+            Err(StepError::Cloud(error)) if error.is_about_permission() => {
+                let words = StepError::Cloud(error).words();
+                self.services_read(cloud, part, ServicesRead::Failed(words));
+                if import.next_token.take().is_some() {
+                    let tx = self.begin().await?;
+                    self.advance(cloud, tx, import, ImportEvent::ListLost)
+                        .await?;
+                }
+                return Ok(Stepped::Went);
             }
             page => page?,
         };
+        let mut import = listed;
+        if import.next_token.is_none() {
+            import.unlisted.retain(|unlisted| *unlisted != part);
+        }
         let mut tx = self.begin().await?;
         import.listed += tx
-            .import_item_add(
-                &import,
-                ImportItemKind::Deployment,
-                &page.aws_ids,
-                import.listed,
-            )
+            .import_item_add(&import, ImportItemKind::Deployment, &page, import.listed)
             .await?;
-        import.next_token = Some(page.next_token.unwrap_or_else(import_ecs_next));
-        self.advance(cloud, tx, import, ImportEvent::PageListed)
-            .await
+        let event = match import.state {
+            ImportState::Complete => ImportEvent::ListResumed,
+            _ => ImportEvent::PageListed,
+        };
+        self.advance(cloud, tx, import, event).await?;
+        Ok(Stepped::Went)
+    }
+
+    /// The part whose list goes on or begins: CodeDeploy's first.
+    fn part_to_list(&self, cloud: &dyn Cloud, import: &ImportRecord) -> ToList {
+        let mut looked = lock(&self.inner.looked);
+        let looked = looked.entry(cloud.region().to_string()).or_default();
+        let begun = import
+            .next_token
+            .as_deref()
+            .map(|token| match is_of_ecs(token) {
+                true => ImportPart::Ecs,
+                false => ImportPart::Codedeploy,
+            });
+        let mut refused = None;
+        for part in &import.unlisted {
+            if begun.is_some_and(|begun| begun != *part) {
+                continue;
+            }
+            match looked.services_of(*part) {
+                ServicesRead::NotYet => return ToList::NotYet,
+                ServicesRead::Read => return ToList::Part(*part),
+                ServicesRead::Failed(words) => {
+                    refused.get_or_insert(words.clone());
+                }
+            }
+        }
+        refused.map_or(ToList::Nothing, ToList::Refused)
+    }
+
+    /// A page of CodeDeploy's list.
+    async fn import_list_codedeploy(
+        &self,
+        cloud: &dyn Cloud,
+        import: &mut ImportRecord,
+    ) -> Result<Vec<String>, StepError> {
+        let page = cloud
+            .deployment_id_page(import.created_until, import.next_token.as_deref())
+            .await?;
+        import.next_token = page.next_token;
+        Ok(page.aws_ids)
     }
 
     /// What BatchGetDeployments tells of some that are listed. What is recorded already is not read.

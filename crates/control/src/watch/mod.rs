@@ -32,6 +32,7 @@ use switchback_domain::deployment::StageStatus;
 use switchback_domain::gate::GateKind;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::ids::ServiceId;
+use switchback_domain::import::ImportPart;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Controller;
@@ -39,6 +40,37 @@ use switchback_domain::service::Service;
 use switchback_store::Tx;
 use switchback_store::records::DeploymentRecord;
 use switchback_store::records::TimelineRecord;
+
+/// How the services of one controller were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ServicesRead {
+    /// Not yet.
+    #[default]
+    NotYet,
+    /// All of them.
+    Read,
+    /// AWS did not let them be read, in its words.
+    Failed(String),
+}
+
+impl ServicesRead {
+    fn of(result: &Result<(), StepError>) -> ServicesRead {
+        match result {
+            Ok(()) => ServicesRead::Read,
+            Err(error) => ServicesRead::Failed(error.words()),
+        }
+    }
+}
+
+impl Looked {
+    /// How the services were read that a part of the past is about.
+    pub(crate) fn services_of(&mut self, part: ImportPart) -> &mut ServicesRead {
+        match part {
+            ImportPart::Codedeploy => &mut self.codedeploy_services,
+            ImportPart::Ecs => &mut self.ecs_services,
+        }
+    }
+}
 
 /// How the last look at a region went.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -61,9 +93,12 @@ pub(crate) struct Looked {
     /// When the services that ECS deploys were looked at last, and how many turns that was since the process began.
     #[serde(skip)]
     pub(crate) ecs_turn: Option<(tokio::time::Instant, usize)>,
-    /// Whether this process has read the services.
+    /// How this process read the services that CodeDeploy deploys.
     #[serde(skip)]
-    pub(crate) services_read: bool,
+    pub(crate) codedeploy_services: ServicesRead,
+    /// How this process read the services that ECS deploys itself.
+    #[serde(skip)]
+    pub(crate) ecs_services: ServicesRead,
     /// Whether this process has looked for deployments that were under way when it began.
     #[serde(skip)]
     pub(crate) under_way_listed: bool,
@@ -172,15 +207,30 @@ impl Control {
         cloud: &dyn Cloud,
         account: &str,
     ) -> Result<(), StepError> {
-        self.read_codedeploy_services(cloud, account).await?;
-        // Later than CodeDeploy's, so that a policy without these calls harms none of those.
+        let mut trouble = Trouble::default();
+        // Each for itself: a policy without the one controller's calls harms nothing of the other's.
+        for part in ImportPart::ALL {
+            let read = match part {
+                ImportPart::Codedeploy => self.read_codedeploy_services(cloud, account).await,
+                ImportPart::Ecs => self.read_ecs_services(cloud, account).await,
+            };
+            self.services_read(cloud, *part, ServicesRead::of(&read));
+            trouble.note(read);
+        }
+        trouble.or(())
+    }
+
+    /// Keeps how the services were read that a part of the past is about.
+    pub(super) fn services_read(&self, cloud: &dyn Cloud, part: ImportPart, read: ServicesRead) {
+        let mut looked = lock(&self.inner.looked);
+        let looked = looked.entry(cloud.region().to_string()).or_default();
+        *looked.services_of(part) = read;
+    }
+
+    async fn read_ecs_services(&self, cloud: &dyn Cloud, account: &str) -> Result<(), StepError> {
         for reading in cloud.ecs_services().await? {
             self.save_service(cloud, account, &reading).await?;
         }
-        lock(&self.inner.looked)
-            .entry(cloud.region().to_string())
-            .or_default()
-            .services_read = true;
         Ok(())
     }
 

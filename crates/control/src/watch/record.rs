@@ -12,6 +12,7 @@ use crate::watch::readable;
 use serde_json::Value;
 use serde_json::json;
 use switchback_cloud::Cloud;
+use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentReading;
 use switchback_cloud::LifecycleReading;
 use switchback_cloud::TaskSetReading;
@@ -85,24 +86,28 @@ impl Control {
     ) -> Result<usize, StepError> {
         let began = cloud.now();
         let watch = self.watch(cloud, account, began).await?;
-        // A policy without these calls must not keep CodeDeploy's deployments from being recorded.
-        let mut trouble_with_ecs = Trouble::default();
+        // A policy without the one controller's calls must not keep the other's deployments from being recorded.
+        let mut refused = Trouble::default();
         let of_ecs = self.new_of_ecs(cloud, account, &watch).await;
         let listed_well = match &of_ecs {
             Ok(_) => true,
             Err(StepError::Cloud(error)) => error.is_about_permission(),
             Err(StepError::Store(_)) => false,
         };
-        let (of_ecs, read) = trouble_with_ecs.note(of_ecs).unwrap_or_default();
+        let (of_ecs, read) = refused.note(of_ecs).unwrap_or_default();
         let mark = watch.listed_until;
         let since = mark.plus_seconds(-OVERLAP_SECONDS);
-        let mut listed = cloud.deployment_ids(None, Some(since)).await?;
         let first = !lock(&self.inner.looked)
             .get(cloud.region())
             .is_some_and(|looked| looked.under_way_listed);
-        if first {
-            listed.extend(cloud.deployment_ids_under_way().await?);
-        }
+        let listed = match listed_by_codedeploy(cloud, since, first).await {
+            Err(error) if error.is_about_permission() && listed_well => {
+                refused.note::<Vec<String>, _>(Err(error))
+            }
+            listed => Some(listed?),
+        };
+        let codedeploy_listed = listed.is_some();
+        let listed = listed.unwrap_or_default();
         let mut unknown = Vec::new();
         for aws_id in listed {
             let id = DeploymentId::derive(account, cloud.region(), &aws_id);
@@ -142,18 +147,18 @@ impl Control {
         let due = began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000;
         let recorded = trouble.or(recorded)?;
         self.recorded_of_ecs(cloud, account, read).await?;
-        if first {
+        if first && codedeploy_listed {
             lock(&self.inner.looked)
                 .entry(cloud.region().to_string())
                 .or_default()
                 .under_way_listed = true;
         }
-        if due || recorded > 0 {
+        if codedeploy_listed && (due || recorded > 0) {
             let mut tx = self.begin().await?;
             tx.watch_mark_set(account, cloud.region(), began).await?;
             tx.commit().await?;
         }
-        trouble_with_ecs.or(recorded)
+        refused.or(recorded)
     }
 
     /// The watched service that a deployment moves; `None` when Switchback watches none.
@@ -747,4 +752,17 @@ fn took_all_traffic(stages: &[Stage]) -> bool {
     stages
         .iter()
         .any(|stage| stage.name == "AllowTraffic" && stage.status == StageStatus::Succeeded)
+}
+
+/// The ids of CodeDeploy's deployments since a moment, with those under way when nobody has listed them yet.
+async fn listed_by_codedeploy(
+    cloud: &dyn Cloud,
+    since: Moment,
+    under_way: bool,
+) -> Result<Vec<String>, CloudError> {
+    let mut listed = cloud.deployment_ids(None, Some(since)).await?;
+    if under_way {
+        listed.extend(cloud.deployment_ids_under_way().await?);
+    }
+    Ok(listed)
 }

@@ -583,8 +583,9 @@ fn faults(shot: &Snapshot) -> Markup {
         "sqs",
         "sts",
     ];
-    const KINDS: [(&str, &str); 13] = [
+    const KINDS: [(&str, &str); 14] = [
         ("throttle", "throttled"),
+        ("access_denied", "not allowed"),
         ("error_before", "500, not done"),
         ("error_after", "500, but done"),
         ("response_lost", "done, answer lost"),

@@ -114,6 +114,7 @@ fn done(
             "SlowDown",
             "Please reduce your request rate.",
         )),
+        Some(FaultKind::AccessDenied) => Some(s3::refuse(403, "AccessDenied", "Access Denied")),
         Some(FaultKind::ErrorBefore) => Some(internal()),
         Some(FaultKind::ConnectionCut) => Some(AwsError::service(
             "ConnectionCut",
