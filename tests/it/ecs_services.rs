@@ -18,17 +18,17 @@ use crate::wait::SOON;
 use crate::wait::until;
 use crate::world::World;
 
-const CLUSTER: &str = "native";
+pub const CLUSTER: &str = "native";
 
 /// A team whose service ECS itself deploys.
-struct EcsTeam {
-    account: Account,
+pub struct EcsTeam {
+    pub account: Account,
     service: String,
 }
 
 impl EcsTeam {
     /// Builds the service with four tasks of `:1` and lets its first deployment end.
-    async fn build(
+    pub async fn build(
         account: &Account,
         service: &str,
         configuration: Value,
@@ -52,8 +52,36 @@ impl EcsTeam {
         team
     }
 
+    /// The same for a service with PAUSE hooks, which come once its first deployment has ended.
+    pub async fn build_through(
+        account: &Account,
+        service: &str,
+        configuration: Value,
+        balancers: Value,
+    ) -> EcsTeam {
+        let mut without = configuration.clone();
+        without["lifecycleHooks"] = json!([]);
+        let team = EcsTeam::build(account, service, without, balancers).await;
+        let input = json!({
+            "cluster": CLUSTER, "service": service, "deploymentConfiguration": configuration,
+        });
+        account.call(Json::Ecs, "UpdateService", input).await;
+        team
+    }
+
+    /// The newest service deployment with all that AWS tells of it.
+    pub async fn described(&self) -> Value {
+        let arn = self.latest().await["serviceDeploymentArn"].clone();
+        let input = json!({ "serviceDeploymentArns": [arn] });
+        let told = self
+            .account
+            .call(Json::Ecs, "DescribeServiceDeployments", input)
+            .await;
+        told["serviceDeployments"][0].clone()
+    }
+
     /// Registers the next revision; gives its ARN.
-    async fn registers(&self, image: &str, environment: &[(&str, &str)]) -> String {
+    pub async fn registers(&self, image: &str, environment: &[(&str, &str)]) -> String {
         let environment: Vec<Value> = environment
             .iter()
             .map(|(name, value)| json!({ "name": name, "value": value }))
@@ -74,7 +102,7 @@ impl EcsTeam {
     }
 
     /// Moves the service to a revision; gives the ARN of the service deployment.
-    async fn updates(&self, revision: &str) -> String {
+    pub async fn updates(&self, revision: &str) -> String {
         let input =
             json!({ "cluster": CLUSTER, "service": self.service, "taskDefinition": revision });
         self.account.call(Json::Ecs, "UpdateService", input).await;
@@ -82,7 +110,7 @@ impl EcsTeam {
     }
 
     /// The newest service deployment as AWS tells it.
-    async fn latest(&self) -> Value {
+    pub async fn latest(&self) -> Value {
         let input = json!({ "cluster": CLUSTER, "service": self.service });
         let listed = self
             .account
@@ -92,7 +120,7 @@ impl EcsTeam {
     }
 
     /// Known to Switchback.
-    async fn is_found(&self, world: &World) -> Value {
+    pub async fn is_found(&self, world: &World) -> Value {
         until("the service is discovered", SOON, async || {
             let answer = world.api.get(&format!("/services/{}", self.service)).await;
             match answer.status {
@@ -104,7 +132,7 @@ impl EcsTeam {
     }
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value
         .as_str()
         .unwrap_or_else(|| panic!("a text, not {value}"))
@@ -112,11 +140,11 @@ fn text(value: &Value) -> String {
 }
 
 /// An ARN as a segment of a path.
-fn encoded(arn: &str) -> String {
+pub fn encoded(arn: &str) -> String {
     arn.replace('/', "%2F")
 }
 
-fn rolling() -> Value {
+pub fn rolling() -> Value {
     json!({
         "strategy": "ROLLING", "minimumHealthyPercent": 50, "maximumPercent": 150,
         "deploymentCircuitBreaker": { "enable": true, "rollback": true },
@@ -124,7 +152,7 @@ fn rolling() -> Value {
 }
 
 /// A balancer with two target groups behind one rule, for a service that ECS moves traffic for.
-async fn balancers(account: &Account, name: &str) -> Value {
+pub async fn balancers(account: &Account, name: &str) -> Value {
     let made = account
         .balancer_call(
             "CreateLoadBalancer",

@@ -19,6 +19,7 @@ mod browser;
 mod campaign;
 mod crashes;
 mod deciding;
+mod ecs_gates;
 mod ecs_services;
 mod foreign_clients;
 mod importing;

@@ -527,11 +527,13 @@ impl World {
     /// Lets time pass until the deployment holds at a gate; gives the gate.
     pub async fn holds(&self, aws_id: &str) -> Value {
         self.recorded(aws_id).await;
-        self.passing(&format!("{aws_id} holds at a gate"), 600, async || {
+        // An ARN is a segment of a path here.
+        let told = aws_id.replace("%2F", "/");
+        self.passing(&format!("{aws_id} holds at a gate"), 900, async || {
             let open = self.api.items("/gates?state=open").await;
             let found = open
                 .iter()
-                .find(|gate| gate["deployment"]["aws_id"] == aws_id);
+                .find(|gate| gate["deployment"]["aws_id"] == *told);
             found
                 .cloned()
                 .ok_or_else(|| format!("open gates: {open:?}"))

@@ -159,11 +159,11 @@ fn content(
             </div>
             <div class="column-side">
                 {outcome_panel(deployment)}
-                {ecs_panel(page, now)}
-                {page.gates.iter().rev().take(if open.is_some() { 1 } else { 3 }).map(|gate| {
+                {shown_gates(page).into_iter().map(|gate| {
                     let heading = if gate.state == GateState::Open { question(gate) } else { "at this gate".to_string() };
                     gate_panel(gate, heading, now, here.clone(), notice, read)
                 }).collect_view()}
+                {ecs_panel(page)}
                 {operations(page.now, &page.operations)}
                 {changes_panel(page)}
                 {app_spec_panel(page)}
@@ -312,4 +312,13 @@ fn app_spec_panel(page: &DeploymentPage) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+/// All gates that are open, else the last ones.
+fn shown_gates(page: &DeploymentPage) -> Vec<&GateView> {
+    let open = |gate: &&GateView| gate.state == GateState::Open;
+    if page.gates.iter().any(|gate| open(&gate)) {
+        return page.gates.iter().filter(open).collect();
+    }
+    page.gates.iter().rev().take(3).collect()
 }

@@ -1,19 +1,14 @@
 //! What only a deployment of the controller ECS has: tasks that replace tasks within their band, the circuit breaker,
-//! PAUSE hooks, images by digest.
+//! images by digest.
 
-use crate::parts::small::copy_button;
-use crate::parts::small::time;
 use crate::words;
 use leptos::prelude::*;
 use switchback_contract::DeploymentPage;
 use switchback_contract::EcsView;
-use switchback_contract::EcsWaitView;
-use switchback_contract::Moment;
 use switchback_contract::TaskCounts;
-use switchback_contract::duration_words;
 
 /// The panel; nothing where CodeDeploy deploys.
-pub fn ecs_panel(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
+pub fn ecs_panel(page: &DeploymentPage) -> AnyView {
     let Some(ecs) = &page.ecs else {
         return ().into_any();
     };
@@ -25,7 +20,6 @@ pub fn ecs_panel(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {
                 {page.deployment.tasks.map(|tasks| task_band(tasks, ecs.is_rolling))}
                 <p class="quiet">{words::sentence(&format!("{}.", ecs.strategy))}</p>
                 {breaker(ecs)}
-                {ecs.waits.as_ref().filter(|_| under_way).map(|waits| wait(waits, now))}
                 {images(ecs)}
             </div>
         </section>
@@ -81,33 +75,6 @@ fn breaker(ecs: &EcsView) -> AnyView {
         }
     };
     view! { <p>{text}</p> }.into_any()
-}
-
-/// A PAUSE hook that waits. It is answered with the AWS CLI.
-fn wait(waits: &EcsWaitView, now: Signal<Moment>) -> AnyView {
-    let then = match waits.at_expiry.as_deref() {
-        Some("CONTINUE") => "goes on",
-        Some("ROLLBACK") => "rolls back",
-        _ => "decides by its own setting",
-    };
-    let until = waits.expires_at.map(|at| {
-        let left = move || duration_words(at.millis_since(now.get()).max(0));
-        view! { " Until "{time(at, format!("{} UTC", at.clock_time()))}", "{left}" left; then ECS "{then}"." }
-    });
-    let command = |title: &'static str, cli: &str| {
-        view! {
-            <div class="call">
-                <p class="call-name">{title}{copy_button(cli, "Copy the command")}</p>
-                <pre tabindex="0"><code>{cli.to_string()}</code></pre>
-            </div>
-        }
-    };
-    view! {
-        <p>"ECS waits for somebody at a PAUSE hook."{until}" Switchback cannot answer it from here yet; the AWS CLI can:"</p>
-        {command("Let it go on", &waits.continue_cli)}
-        {command("Roll it back", &waits.roll_back_cli)}
-    }
-    .into_any()
 }
 
 fn images(ecs: &EcsView) -> AnyView {

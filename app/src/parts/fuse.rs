@@ -3,6 +3,7 @@
 use crate::parts::small::time;
 use crate::words;
 use leptos::prelude::*;
+use switchback_contract::GateKind;
 use switchback_contract::GateState;
 use switchback_contract::GateView;
 use switchback_contract::Moment;
@@ -49,11 +50,31 @@ impl Urgency {
     }
 }
 
-/// The verb of what happens by itself when nobody decides.
-pub const fn verb_at_zero(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approve => "approves",
-        Verdict::Reject => "rejects",
+/// What happens by itself when nobody decides. The fuse of a PAUSE hook is ECS's own.
+pub fn at_zero(gate: &GateView) -> AnyView {
+    let at = |moment: Moment| {
+        time(
+            moment,
+            format!("{} UTC", words::time_beside(gate.opened_at, moment)),
+        )
+    };
+    let expires = view! { "At "<strong>{at(gate.expires_at)}</strong> };
+    let does = match (gate.kind, gate.at_expiry) {
+        (GateKind::EcsPause, Verdict::Approve) => "lets the deployment go on",
+        (GateKind::EcsPause, Verdict::Reject) => "rolls the deployment back",
+        (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, Verdict::Approve) => "approves",
+        (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, Verdict::Reject) => "rejects",
+    };
+    match gate.kind {
+        GateKind::EcsPause => view! {
+            {expires}" ECS itself "<strong>{does}</strong>", as the hook is set up, with or without Switchback."
+        }
+        .into_any(),
+        GateKind::CodedeployHook | GateKind::CodedeployReadyWait => view! {
+            {expires}" Switchback "<strong>{does}</strong>" by policy. Without Switchback, AWS ends the wait at "
+            {at(gate.wall_at)}"."
+        }
+        .into_any(),
     }
 }
 
@@ -95,11 +116,7 @@ pub fn fuse_in_panel(gate: &GateView, now: Signal<Moment>) -> AnyView {
                 <rect class="fuse-bar-whole" width="100%" height="100%" rx="2"></rect>
                 <rect class="fuse-bar-left" width=share height="100%" rx="2"></rect>
             </svg>
-            <p>
-                "At "<strong>{time(expires, format!("{} UTC", expires.clock_time()))}</strong>" Switchback "
-                <strong>{verb_at_zero(gate.at_expiry)}</strong>" by policy. Without Switchback, AWS ends the wait at "
-                {time(gate.wall_at, format!("{} UTC", gate.wall_at.clock_time()))}"."
-            </p>
+            <p>{at_zero(gate)}</p>
         </div>
     }
     .into_any()

@@ -4,8 +4,8 @@
 //! object. A button that may not be pressed stays focusable and says why beside it.
 
 use crate::parts::calls::folded_call;
+use crate::parts::fuse::at_zero;
 use crate::parts::fuse::fuse_in_panel;
-use crate::parts::fuse::verb_at_zero;
 use crate::parts::icon::Shape;
 use crate::parts::icon::icon;
 use crate::parts::small::Notice;
@@ -30,7 +30,16 @@ pub fn question(gate: &GateView) -> String {
     match gate.stage.as_str() {
         "BeforeInstall" => format!("Start tasks of {revision}?"),
         "AfterInstall" => format!("Let test traffic reach {revision}?"),
-        "AfterAllowTestTraffic" | "BeforeAllowTraffic" => {
+        "PRE_SCALE_UP" => format!("Start tasks of {revision}?"),
+        "POST_SCALE_UP" => format!("Let test traffic reach {revision}?"),
+        "POST_PRODUCTION_TRAFFIC_SHIFT" => format!("Keep production traffic on {revision}?"),
+        "PRE_PRODUCTION_TRAFFIC_SHIFT" if gate.deployment.share_new.unwrap_or(0.0) > 0.0 => {
+            format!("Let more production traffic reach {revision}?")
+        }
+        "AfterAllowTestTraffic"
+        | "BeforeAllowTraffic"
+        | "POST_TEST_TRAFFIC_SHIFT"
+        | "PRE_PRODUCTION_TRAFFIC_SHIFT" => {
             format!("Let production traffic reach {revision}?")
         }
         "AfterAllowTraffic" => format!("Keep production traffic on {revision}?"),
@@ -91,11 +100,7 @@ fn what_happens(gate: &GateView) -> AnyView {
             <dl class="outcomes">
                 <div><dt>{icon(Shape::Tick)} " Approve"</dt><dd>{sentences(&gate.on_approve)}</dd></div>
                 <div><dt>{icon(Shape::BentArrow)} " Reject"</dt><dd>{sentences(&gate.on_reject)}</dd></div>
-                <div><dt>{icon(Shape::Hold)} " Do nothing"</dt><dd>
-                    {format!("Switchback {} at ", verb_at_zero(gate.at_expiry))}
-                    {time(gate.expires_at, gate.expires_at.clock_time())}
-                    "; AWS itself waits until "{time(gate.wall_at, gate.wall_at.clock_time())}"."
-                </dd></div>
+                <div><dt>{icon(Shape::Hold)} " Do nothing"</dt><dd>{at_zero(gate)}</dd></div>
             </dl>
             {folded_call("Exact call after approval", gate.approve_call.as_ref())}
             {folded_call("Exact call after rejection", gate.reject_call.as_ref())}

@@ -105,9 +105,17 @@ fn one_stage(stage: &Stage, is_current: bool, is_holding: bool, now: Signal<Mome
     view! {
         <li class=class aria-current=is_current.then_some("step")>
             {icon(shape)}
-            <span class="stage-name">{stage.name.clone()}</span>
+            <span class="stage-name">{breakable(&stage.name)}</span>
             <span class="stage-detail">{detail}{message.map(|message| format!(" · {message}"))}</span>
         </li>
     }
     .into_any()
+}
+
+/// `POST_TEST_TRAFFIC_SHIFT`, which may break after each underscore and nowhere else.
+fn breakable(name: &str) -> AnyView {
+    name.split_inclusive('_')
+        .map(|part| view! { {part.to_string()}<wbr/> })
+        .collect_view()
+        .into_any()
 }

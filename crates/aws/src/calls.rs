@@ -62,6 +62,7 @@ calls! {
     GET_METRIC_DATA = Read "cloudwatch:GetMetricData";
     PUT_LIFECYCLE_EVENT_HOOK_EXECUTION_STATUS = Change "codedeploy:PutLifecycleEventHookExecutionStatus";
     CONTINUE_DEPLOYMENT = Change "codedeploy:ContinueDeployment";
+    CONTINUE_SERVICE_DEPLOYMENT = Change "ecs:ContinueServiceDeployment";
     STOP_DEPLOYMENT = Change "codedeploy:StopDeployment";
     CREATE_DEPLOYMENT = Change "codedeploy:CreateDeployment";
 }

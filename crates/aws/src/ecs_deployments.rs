@@ -3,16 +3,23 @@
 //! definition, the images by digest and the target group that was really used.
 
 use crate::AwsAccount;
+use crate::CHANGE_ATTEMPT_TIMEOUT;
 use crate::calls;
+use crate::codedeploy::changed;
 use crate::codedeploy::name_of;
 use crate::date_time;
 use crate::error::failed;
 use crate::error::malformed;
 use crate::moment;
+use crate::watch::Sent;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_ecs::config::Builder;
 use aws_sdk_ecs::types::CreatedAt;
 use aws_sdk_ecs::types::Deployment;
 use aws_sdk_ecs::types::DeploymentConfiguration;
 use aws_sdk_ecs::types::DeploymentControllerType;
+use aws_sdk_ecs::types::DeploymentLifecycleHookAction;
 use aws_sdk_ecs::types::DeploymentLifecycleHookDetail;
 use aws_sdk_ecs::types::DeploymentLifecycleHookTargetType;
 use aws_sdk_ecs::types::DeploymentRolloutState;
@@ -27,17 +34,21 @@ use std::collections::BTreeSet;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeployedService;
 use switchback_cloud::DeploymentReading;
+use switchback_cloud::Receipt;
 use switchback_cloud::ServiceReading;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Reading;
 use switchback_domain::ecs::EcsConfiguration;
 use switchback_domain::ecs::EcsHook;
+use switchback_domain::ecs::EcsHookExpiry;
 use switchback_domain::ecs::EcsHookKind;
+use switchback_domain::ecs::EcsHookStatus;
 use switchback_domain::ecs::EcsReading;
 use switchback_domain::ecs::EcsService;
 use switchback_domain::ecs::EcsSide;
 use switchback_domain::ecs::EcsStatus;
 use switchback_domain::ecs::EcsStrategy;
+use switchback_domain::gate::Verdict;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::ContainerImage;
 use switchback_domain::revision::RevisionArn;
@@ -176,6 +187,29 @@ impl AwsAccount {
             .collect()
     }
 
+    pub(crate) async fn answer_pause_hook(
+        &self,
+        aws_id: &str,
+        hook_id: &str,
+        verdict: Verdict,
+    ) -> Result<Receipt, CloudError> {
+        let sent = Sent::default();
+        let answer = self
+            .ecs
+            .continue_service_deployment()
+            .service_deployment_arn(aws_id)
+            .hook_id(hook_id)
+            .action(match verdict {
+                Verdict::Approve => DeploymentLifecycleHookAction::Continue,
+                Verdict::Reject => DeploymentLifecycleHookAction::Rollback,
+            })
+            .customize()
+            .config_override(exactly_once(&sent))
+            .send()
+            .await;
+        changed(calls::CONTINUE_SERVICE_DEPLOYMENT, &sent, answer).map(|(_, receipt)| receipt)
+    }
+
     async fn describe_service_revisions(
         &self,
         arns: Vec<String>,
@@ -197,6 +231,18 @@ impl AwsAccount {
         }
         Ok(revisions)
     }
+}
+
+/// For calls that change something: sent once, and it is seen whether the request left.
+fn exactly_once(sent: &Sent) -> Builder {
+    Builder::default()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(CHANGE_ATTEMPT_TIMEOUT)
+                .build(),
+        )
+        .interceptor(sent.clone())
 }
 
 /// A service without a controller of its own has ECS's. [D]
@@ -293,16 +339,16 @@ fn configuration(given: &DeploymentConfiguration) -> EcsConfiguration {
     };
     let alarms = given.alarms().filter(|alarms| alarms.enable());
     let breaker = given.deployment_circuit_breaker();
-    let hooks = |pause: bool| {
-        let is_pause = |kind: Option<&DeploymentLifecycleHookTargetType>| {
-            kind == Some(&DeploymentLifecycleHookTargetType::Pause)
-        };
-        let hooks = given.lifecycle_hooks().iter();
-        let count = hooks
-            .filter(|hook| is_pause(hook.target_type()) == pause)
-            .count();
-        i64::try_from(count).unwrap_or(i64::MAX)
-    };
+    let (pauses, functions): (Vec<_>, Vec<_>) = given
+        .lifecycle_hooks()
+        .iter()
+        .partition(|hook| hook.target_type() == Some(&DeploymentLifecycleHookTargetType::Pause));
+    let pause_stages: BTreeSet<&str> = pauses
+        .iter()
+        .flat_map(|hook| hook.lifecycle_stages())
+        .map(|stage| stage.as_str())
+        .collect();
+    let count = |hooks: &[_]| i64::try_from(hooks.len()).unwrap_or(i64::MAX);
     EcsConfiguration {
         strategy,
         minimum_healthy_percent: given.minimum_healthy_percent().map(i64::from),
@@ -321,8 +367,9 @@ fn configuration(given: &DeploymentConfiguration) -> EcsConfiguration {
             .early_success_criteria()
             .filter(|criteria| criteria.enable())
             .map(|criteria| criteria.healthy_percent().map_or(100, i64::from)),
-        pause_hooks: hooks(true),
-        lambda_hooks: hooks(false),
+        pause_hooks: count(&pauses),
+        pause_stages: pause_stages.into_iter().map(str::to_string).collect(),
+        lambda_hooks: count(&functions),
     }
 }
 
@@ -488,11 +535,11 @@ fn hook(detail: &DeploymentLifecycleHookDetail) -> EcsHook {
         },
         status: detail
             .status()
-            .map_or("UNKNOWN", |status| status.as_str())
-            .to_string(),
+            .and_then(|status| EcsHookStatus::parse(status.as_str()))
+            .unwrap_or(EcsHookStatus::Unknown),
         expires_at: detail.expires_at().map(moment),
         at_expiry: detail
             .timeout_action()
-            .map(|action| action.as_str().to_string()),
+            .map(|action| EcsHookExpiry::parse(action.as_str()).unwrap_or(EcsHookExpiry::Unknown)),
     }
 }

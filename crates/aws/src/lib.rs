@@ -340,6 +340,15 @@ impl Cloud for AwsAccount {
         self.end_ready_wait(aws_id).await
     }
 
+    async fn continue_service_deployment(
+        &self,
+        aws_id: &str,
+        hook_id: &str,
+        verdict: Verdict,
+    ) -> Result<Receipt, CloudError> {
+        self.answer_pause_hook(aws_id, hook_id, verdict).await
+    }
+
     async fn stop_and_roll_back(&self, aws_id: &str) -> Result<Receipt, CloudError> {
         self.stop_deployment(aws_id).await
     }

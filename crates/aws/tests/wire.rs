@@ -636,6 +636,7 @@ async fn a_service_of_ecs_is_found_with_how_it_is_deployed() {
         (configuration.pause_hooks, configuration.lambda_hooks),
         (1, 0)
     );
+    assert_eq!(configuration.pause_stages, ["POST_SCALE_UP"]);
     assert_eq!(found.controller.alarms(), ["cart-5xx"]);
 }
 
@@ -715,7 +716,7 @@ async fn a_service_deployment_is_read_with_its_revisions_and_unknown_words_stay_
         (Some((1, 3)), ["b".to_string()].as_slice())
     );
     assert_eq!(
-        ecs.waits_at().map(|hook| hook.id.as_str()),
+        ecs.pauses().next().map(|hook| hook.id.as_str()),
         Some("ecs-pause-1")
     );
     let read = account.aws.deployments(&[id.to_string()]).await.unwrap();

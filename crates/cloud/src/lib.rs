@@ -31,6 +31,10 @@ pub enum WhatToDo {
     Unknown,
 }
 
+/// How ECS says that a PAUSE hook no longer waits, or that its deployment has ended. It has no code of its own. (aws.md
+/// §2.3, \[D\] troubleshooting-blue-green)
+const HOOK_IS_OVER: [&str; 2] = ["is either completed", "in terminal states"];
+
 /// A call to AWS that did not succeed. `Display` says what was tried and AWS's own code and text; no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {code}: {message}")]
@@ -69,7 +73,10 @@ impl CloudError {
             "LifecycleEventAlreadyCompletedException"
                 | "DeploymentAlreadyCompletedException"
                 | "DeploymentIsNotInReadyStateException"
-        )
+        ) || (self.operation == "ecs:ContinueServiceDeployment"
+            && HOOK_IS_OVER
+                .iter()
+                .any(|words| self.message.contains(words)))
     }
 
     /// Whether AWS no longer takes the token of a list's next page.
@@ -378,6 +385,14 @@ pub trait Cloud: Send + Sync {
 
     /// ContinueDeployment with READY_WAIT.
     async fn continue_deployment(&self, aws_id: &str) -> Result<Receipt, CloudError>;
+
+    /// ContinueServiceDeployment at a PAUSE hook: CONTINUE for approve, ROLLBACK for reject.
+    async fn continue_service_deployment(
+        &self,
+        aws_id: &str,
+        hook_id: &str,
+        verdict: Verdict,
+    ) -> Result<Receipt, CloudError>;
 
     /// StopDeployment with autoRollbackEnabled true.
     async fn stop_and_roll_back(&self, aws_id: &str) -> Result<Receipt, CloudError>;

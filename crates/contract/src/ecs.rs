@@ -1,7 +1,6 @@
 //! What only deployments of the controller `ecs` have.
 
 use crate::ImageView;
-use crate::Moment;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,19 +34,4 @@ pub struct EcsView {
     pub breaker_is_open: bool,
     /// The new revision's images with the digests that ECS resolved.
     pub images: Vec<ImageView>,
-    /// The PAUSE hook at which ECS waits for somebody.
-    pub waits: Option<EcsWaitView>,
-}
-
-/// A PAUSE hook that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EcsWaitView {
-    /// When ECS ends the wait by itself.
-    pub expires_at: Option<Moment>,
-    /// What ECS does then: `ROLLBACK` or `CONTINUE`.
-    pub at_expiry: Option<String>,
-    /// The AWS CLI command that lets it go on.
-    pub continue_cli: String,
-    /// The AWS CLI command that rolls it back.
-    pub roll_back_cli: String,
 }

@@ -7,7 +7,6 @@
 mod ecs;
 
 pub use crate::ecs::EcsView;
-pub use crate::ecs::EcsWaitView;
 pub use crate::ecs::TaskCounts;
 use async_trait::async_trait;
 use serde::Deserialize;

@@ -5,10 +5,16 @@
 //! answer to a hook is refused with LifecycleEventAlreadyCompletedException, and then the lifecycle
 //! shows what the first one did (aws.md §1.2).
 
+mod delivery;
+pub(crate) mod pause;
+
 use crate::Control;
 use crate::error::StepError;
 use crate::error::store_refusal;
 use crate::evidence;
+use crate::gates::delivery::delivery_event;
+use crate::gates::delivery::move_delivery;
+use crate::gates::delivery::save_delivery;
 use crate::watch;
 use serde_json::Value;
 use serde_json::json;
@@ -68,9 +74,6 @@ const READY_STAGE: &str = "Ready";
 /// How long a hook is kept waiting for its lifecycle event to show, in seconds: AWS's own five minutes to start.
 const HOOK_PATIENCE_SECONDS: i64 = 300;
 
-/// Continuing or ending these stages is what a ready-wait holds back.
-const AFTER_READY: &str = "AllowTraffic";
-
 /// What failed is tried again no sooner than this; the pause doubles with every attempt up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -83,9 +86,11 @@ pub(crate) enum GateChange {
     Superseded(GateRecord),
     /// What a decision is about has changed.
     Evidence(GateRecord),
+    /// AWS waited until its own end, and did then what it was set up to do.
+    Expired(GateRecord),
     /// AWS shows how the wait ended.
     Delivered(GateRecord, DeliveryEvent),
-    /// A ready-wait began.
+    /// A ready-wait or a PAUSE hook began to wait.
     Opened(GateRecord),
 }
 
@@ -345,6 +350,10 @@ impl Control {
     }
 
     async fn expire_gate(&self, mut gate: GateRecord) -> Result<(), StepError> {
+        if gate.kind == GateKind::EcsPause {
+            // ECS itself ends its wait.
+            return Ok(());
+        }
         let Some(record) = self
             .inner
             .store
@@ -369,39 +378,11 @@ impl Control {
         gate.verdict = Some(gate.policy.at_expiry);
         gate.delivery = Some(Delivery::Recorded);
         let mut tx = self.begin().await?;
-        match tx.gate_update(&gate).await {
+        match close(&mut tx, &gate, now, "The policy").await {
             // Somebody decided at the same instant: theirs stands.
-            Err(StoreError::Conflict { .. }) => return Ok(()),
+            Err(StepError::Store(StoreError::Conflict { .. })) => return Ok(()),
             other => other?,
-        };
-        let answer = match gate.policy.at_expiry {
-            Verdict::Approve => "approves",
-            Verdict::Reject => "rejects",
-        };
-        let text = format!(
-            "Nobody decided at {} in time. The policy {answer}.",
-            gate.stage
-        );
-        watch::append(
-            &mut tx,
-            &gate.deployment_id,
-            now,
-            "gate",
-            text,
-            Some("switchback"),
-            gate_data(&gate),
-        )
-        .await?;
-        tx.audit_append(&watch::observed(
-            now,
-            AuditEvent::GateClosed {
-                gate: gate.id.clone(),
-                state,
-            },
-        ))
-        .await?;
-        tx.change_append("gate", gate.id.as_str(), Some(&gate.deployment_id), now)
-            .await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -483,7 +464,12 @@ impl Control {
         gate.generation = tx.gate_update(&gate).await?;
         tx.commit().await?;
         let answer = match (gate.kind, verdict) {
-            (GateKind::CodedeployHook | GateKind::EcsPause, _) => {
+            (GateKind::EcsPause, verdict) => {
+                cloud
+                    .continue_service_deployment(&gate.deployment_aws_id, &gate.wait, verdict)
+                    .await
+            }
+            (GateKind::CodedeployHook, _) => {
                 cloud
                     .answer_hook(&gate.deployment_aws_id, &gate.wait, verdict)
                     .await
@@ -555,13 +541,18 @@ impl Control {
         record: &DeploymentRecord,
     ) -> Result<Option<DeliveryEvent>, CloudError> {
         let mut after = record.clone();
-        after.reading.stages = cloud.lifecycle(&gate.deployment_aws_id).await?.stages;
+        if gate.kind != GateKind::EcsPause {
+            after.reading.stages = cloud.lifecycle(&gate.deployment_aws_id).await?.stages;
+        }
         match cloud
             .deployments(std::slice::from_ref(&gate.deployment_aws_id))
             .await?
             .first()
         {
-            Some(reading) => after.reading.status = reading.reading.status,
+            Some(reading) => {
+                after.reading.status = reading.reading.status;
+                after.reading.ecs = reading.reading.ecs.clone();
+            }
             None => after.reading.status = AwsStatus::Unknown,
         }
         Ok(delivery_event(gate, &after))
@@ -595,7 +586,9 @@ impl Control {
         let mut changes = Vec::new();
         for gate in gates {
             if gate.state == GateState::Open {
-                if watch::wait_is_over(gate, record) {
+                if gate.kind == GateKind::EcsPause && pause::timed_out(gate, record) {
+                    changes.push(GateChange::Expired(gate.clone()));
+                } else if watch::wait_is_over(gate, record) {
                     changes.push(GateChange::Superseded(gate.clone()));
                 } else {
                     let digest = watch::evidence_digest(record, gate);
@@ -612,6 +605,7 @@ impl Control {
                 changes.push(GateChange::Delivered(gate.clone(), event));
             }
         }
+        changes.extend(pause::opened(record, gates, self.inner.policy, cloud.now()));
         let waits = record.reading.status == AwsStatus::Ready;
         if waits
             && !gates
@@ -685,31 +679,71 @@ impl Control {
                     };
                     gate.state = state;
                     gate.closed_at = Some(now);
-                    tx.gate_update(&gate).await?;
-                    let text = format!("AWS no longer waits at {}; the gate is gone.", gate.stage);
-                    watch::append(tx, &record.id, now, "gate", text, None, gate_data(&gate))
-                        .await?;
-                    tx.audit_append(&watch::observed(
-                        now,
-                        AuditEvent::GateClosed {
-                            gate: gate.id.clone(),
-                            state,
-                        },
-                    ))
-                    .await?;
-                    tx.change_append("gate", gate.id.as_str(), Some(&record.id), now)
-                        .await?;
+                    let text = pause::gone_words(&gate, record).unwrap_or_else(|| {
+                        format!("AWS no longer waits at {}; the gate is gone.", gate.stage)
+                    });
+                    save_closed(tx, &gate, now, text, None).await?;
                 }
                 GateChange::Delivered(mut gate, event) => {
                     if move_delivery(&mut gate, event, None) {
                         save_delivery(tx, &gate, now).await?;
                     }
                 }
+                GateChange::Expired(mut gate) => {
+                    let Ok(state) = gate::gate_after(gate.state, GateEvent::Expire) else {
+                        continue;
+                    };
+                    gate.state = state;
+                    gate.closed_at = Some(now);
+                    // Nothing is to be delivered: ECS has done it.
+                    close(tx, &gate, now, "ECS").await?;
+                }
                 GateChange::Opened(gate) => insert_gate(tx, &gate).await?,
             }
         }
         Ok(())
     }
+}
+
+/// A gate whose fuse has burned out, with the answer that `who` gives.
+async fn close(
+    tx: &mut Tx,
+    gate: &GateRecord,
+    now: Moment,
+    who: &'static str,
+) -> Result<(), StepError> {
+    let answer = match (gate.kind, gate.policy.at_expiry) {
+        (GateKind::EcsPause, Verdict::Approve) => "goes on",
+        (GateKind::EcsPause, Verdict::Reject) => "rolls the deployment back",
+        (_, Verdict::Approve) => "approves",
+        (_, Verdict::Reject) => "rejects",
+    };
+    let text = format!("Nobody decided at {} in time. {who} {answer}.", gate.stage);
+    save_closed(tx, gate, now, text, Some("switchback")).await
+}
+
+/// Writes a gate that is no longer open, with a line of the timeline.
+async fn save_closed(
+    tx: &mut Tx,
+    gate: &GateRecord,
+    now: Moment,
+    text: String,
+    by: Option<&str>,
+) -> Result<(), StepError> {
+    tx.gate_update(gate).await?;
+    let data = gate_data(gate);
+    watch::append(tx, &gate.deployment_id, now, "gate", text, by, data).await?;
+    tx.audit_append(&watch::observed(
+        now,
+        AuditEvent::GateClosed {
+            gate: gate.id.clone(),
+            state: gate.state,
+        },
+    ))
+    .await?;
+    tx.change_append("gate", gate.id.as_str(), Some(&gate.deployment_id), now)
+        .await?;
+    Ok(())
 }
 
 enum Opened {
@@ -754,110 +788,6 @@ async fn insert_gate(tx: &mut Tx, gate: &GateRecord) -> Result<(), StepError> {
         gate.opened_at,
     )
     .await?;
-    Ok(())
-}
-
-/// How the wait ended, as the reading shows it; `None` while it goes on.
-fn delivery_event(gate: &GateRecord, record: &DeploymentRecord) -> Option<DeliveryEvent> {
-    let verdict = gate.verdict?;
-    let ended = match gate.kind {
-        GateKind::CodedeployHook | GateKind::EcsPause => {
-            let stage = record
-                .reading
-                .stages
-                .iter()
-                .find(|stage| stage.name == gate.stage)?;
-            match stage.status {
-                StageStatus::Succeeded => Verdict::Approve,
-                StageStatus::Failed | StageStatus::Skipped => Verdict::Reject,
-                StageStatus::Pending | StageStatus::InProgress | StageStatus::Unknown => {
-                    return None;
-                }
-            }
-        }
-        GateKind::CodedeployReadyWait => match record.reading.status {
-            AwsStatus::Ready | AwsStatus::Unknown => return None,
-            AwsStatus::Running | AwsStatus::Succeeded => Verdict::Approve,
-            AwsStatus::Failed | AwsStatus::Stopped if went_on_after_ready(record) => {
-                Verdict::Approve
-            }
-            AwsStatus::Failed | AwsStatus::Stopped => Verdict::Reject,
-        },
-    };
-    Some(if ended == verdict {
-        DeliveryEvent::Shown
-    } else {
-        DeliveryEvent::Refused
-    })
-}
-
-/// Whether the deployment got past its ready-wait before it ended.
-fn went_on_after_ready(record: &DeploymentRecord) -> bool {
-    record.reading.stages.iter().any(|stage| {
-        let begun = match stage.status {
-            StageStatus::InProgress | StageStatus::Succeeded | StageStatus::Failed => true,
-            StageStatus::Pending | StageStatus::Skipped | StageStatus::Unknown => false,
-        };
-        stage.name == AFTER_READY && begun
-    })
-}
-
-fn move_delivery(gate: &mut GateRecord, event: DeliveryEvent, detail: Option<String>) -> bool {
-    let Some(after) = gate
-        .delivery
-        .and_then(|delivery| gate::delivery_after(delivery, event))
-    else {
-        return false;
-    };
-    gate.delivery = Some(after);
-    gate.delivery_called_at = None;
-    gate.delivery_detail = match (detail, event) {
-        (Some(detail), _) => Some(detail),
-        (None, DeliveryEvent::Refused) => {
-            Some("AWS shows that the wait ended another way.".to_string())
-        }
-        (None, DeliveryEvent::Answered | DeliveryEvent::Shown) => gate.delivery_detail.take(),
-    };
-    true
-}
-
-async fn save_delivery(tx: &mut Tx, gate: &GateRecord, now: Moment) -> Result<(), StepError> {
-    tx.gate_update(gate).await?;
-    let verdict = gate.verdict.map_or("verdict", |verdict| match verdict {
-        Verdict::Approve => "approval",
-        Verdict::Reject => "rejection",
-    });
-    let text = match gate.delivery {
-        Some(Delivery::Sent) => format!("The {verdict} was sent to AWS."),
-        Some(Delivery::Confirmed) => format!("AWS confirms the {verdict}."),
-        Some(Delivery::Failed) => format!(
-            "AWS did not take the {verdict}: {}",
-            gate.delivery_detail.as_deref().unwrap_or("no reason given")
-        ),
-        Some(Delivery::Recorded) | None => return Ok(()),
-    };
-    watch::append(
-        tx,
-        &gate.deployment_id,
-        now,
-        "delivery",
-        text,
-        Some("switchback"),
-        gate_data(gate),
-    )
-    .await?;
-    let delivery = gate.delivery.map_or("recorded", Delivery::word).to_string();
-    tx.audit_append(&watch::observed(
-        now,
-        AuditEvent::GateDelivery {
-            gate: gate.id.clone(),
-            delivery,
-            detail: gate.delivery_detail.clone(),
-        },
-    ))
-    .await?;
-    tx.change_append("gate", gate.id.as_str(), Some(&gate.deployment_id), now)
-        .await?;
     Ok(())
 }
 

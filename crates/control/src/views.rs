@@ -8,7 +8,6 @@ use switchback_contract::AuditView;
 use switchback_contract::DecisionView;
 use switchback_contract::DeploymentView;
 use switchback_contract::EcsView;
-use switchback_contract::EcsWaitView;
 use switchback_contract::GateView;
 use switchback_contract::ImageView;
 use switchback_contract::OperationView;
@@ -31,9 +30,10 @@ use switchback_domain::gate::Verdict;
 use switchback_domain::moment::Moment;
 use switchback_domain::plan::ActiveDeployment;
 use switchback_domain::plan::Plan;
-use switchback_domain::plan::continue_command;
+use switchback_domain::plan::answer_pause;
 use switchback_domain::plan::expectation_words;
 use switchback_domain::plan::hook_answer;
+use switchback_domain::plan::pause_rejection_consequences;
 use switchback_domain::plan::rejection_consequences;
 use switchback_domain::revision::ContainerImage;
 use switchback_domain::revision::Revision;
@@ -106,16 +106,6 @@ fn task_counts(ecs: &EcsReading) -> TaskCounts {
 /// What only a deployment of ECS itself has.
 pub(crate) fn ecs(record: &DeploymentRecord) -> Option<EcsView> {
     let ecs = record.reading.ecs.as_ref()?;
-    let over = record.standing.phase.is_none();
-    let waits = ecs.waits_at().filter(|_| !over).map(|hook| {
-        let command = |action| continue_command(&record.region, &record.aws_id, &hook.id, action);
-        EcsWaitView {
-            expires_at: hook.expires_at,
-            at_expiry: hook.at_expiry.clone(),
-            continue_cli: command("CONTINUE"),
-            roll_back_cli: command("ROLLBACK"),
-        }
-    });
     Some(EcsView {
         strategy: ecs.configuration.words(),
         is_rolling: ecs.configuration.strategy == EcsStrategy::Rolling,
@@ -123,7 +113,6 @@ pub(crate) fn ecs(record: &DeploymentRecord) -> Option<EcsView> {
         breaker: ecs.breaker,
         breaker_is_open: ecs.breaker_open,
         images: ecs.target.images.iter().cloned().map(image).collect(),
-        waits,
     })
 }
 
@@ -144,7 +133,9 @@ pub(crate) fn active(record: &DeploymentRecord, gates: &[GateRecord]) -> ActiveD
         target: record.target_revision.clone(),
         open_gate: gates
             .iter()
-            .find(|gate| gate.state == GateState::Open && gate.kind == GateKind::CodedeployHook)
+            .find(|gate| {
+                gate.state == GateState::Open && gate.kind != GateKind::CodedeployReadyWait
+            })
             .map(|gate| (gate.id.clone(), gate.wait.clone())),
         is_rollback: record.reading.rolls_back.is_some(),
     }
@@ -168,13 +159,33 @@ pub(crate) fn gate(
             "Switchback stops the deployment and CodeDeploy rolls it back.".to_string(),
             format!("Production traffic stays on {old}; the tasks of {new} are removed."),
         ],
-        GateKind::CodedeployHook | GateKind::EcsPause => {
-            rejection_consequences(service, &old, &active(record, &[]))
-        }
+        GateKind::CodedeployHook => rejection_consequences(service, &old, &active(record, &[])),
+        GateKind::EcsPause => pause_rejection_consequences(
+            record.reading.ecs.as_ref().map(|ecs| &ecs.configuration),
+            &old,
+            &new,
+        ),
     };
-    let answer = match gate.policy.at_expiry {
-        Verdict::Reject => "rejects",
-        Verdict::Approve => "approves",
+    let on_nothing = match (gate.kind, gate.policy.at_expiry) {
+        (GateKind::EcsPause, Verdict::Reject) => format!(
+            "At {} UTC ECS rolls the deployment back by itself, as the hook is set up.",
+            gate.expires_at.clock_time()
+        ),
+        (GateKind::EcsPause, Verdict::Approve) => format!(
+            "At {} UTC ECS lets the deployment go on by itself, as the hook is set up.",
+            gate.expires_at.clock_time()
+        ),
+        (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, at_expiry) => {
+            let answer = match at_expiry {
+                Verdict::Reject => "rejects",
+                Verdict::Approve => "approves",
+            };
+            format!(
+                "At {} UTC Switchback {answer} by policy. Without Switchback, CodeDeploy fails the deployment at {} UTC.",
+                gate.expires_at.clock_time(),
+                gate.wall_at.clock_time()
+            )
+        }
     };
     let call = |verdict| match gate.kind {
         GateKind::CodedeployHook => Some(hook_answer(
@@ -183,7 +194,13 @@ pub(crate) fn gate(
             &gate.wait,
             verdict,
         )),
-        GateKind::CodedeployReadyWait | GateKind::EcsPause => None,
+        GateKind::EcsPause => Some(answer_pause(
+            &record.region,
+            &gate.deployment_aws_id,
+            &gate.wait,
+            verdict,
+        )),
+        GateKind::CodedeployReadyWait => None,
     };
     GateView {
         id: gate.id.to_string(),
@@ -211,11 +228,7 @@ pub(crate) fn gate(
         deployment: deployment(record),
         on_approve: approval_words(gate, record, &new, &old),
         on_reject,
-        on_nothing: format!(
-            "At {} UTC Switchback {answer} by policy. Without Switchback, CodeDeploy fails the deployment at {} UTC.",
-            gate.expires_at.clock_time(),
-            gate.wall_at.clock_time()
-        ),
+        on_nothing,
         approve_call: call(Verdict::Approve),
         reject_call: call(Verdict::Reject),
         may_not_decide,
@@ -238,6 +251,30 @@ fn approval_words(
         "AfterAllowTestTraffic" | "BeforeAllowTraffic" | "Ready" => vec![traffic()],
         "AfterAllowTraffic" => vec![format!(
             "The deployment goes on to its termination wait; then the tasks of {old} are removed."
+        )],
+        // What follows the last stage before traffic moves; at the others, what that stage has done already.
+        "POST_TEST_TRAFFIC_SHIFT" | "PRE_PRODUCTION_TRAFFIC_SHIFT" => {
+            let next = record
+                .reading
+                .ecs
+                .as_ref()
+                .and_then(EcsReading::next_share_permille);
+            vec![match next {
+                Some(permille) => format!(
+                    "The next shift brings {new} {} % of production traffic.",
+                    percent(permille)
+                ),
+                None => format!("Production traffic moves to {new}."),
+            }]
+        }
+        "POST_PRODUCTION_TRAFFIC_SHIFT" => {
+            vec![format!(
+                "The deployment bakes; then the tasks of {old} are removed."
+            )]
+        }
+        "PRE_SCALE_UP" => vec![format!("Tasks of {new} start. No traffic moves yet.")],
+        "POST_SCALE_UP" => vec![format!(
+            "{new} becomes reachable by test traffic, where it is set up."
         )],
         other => vec![format!("The deployment goes on after {other}.")],
     }

@@ -55,6 +55,53 @@ pub enum EcsHookKind {
     Unknown,
 }
 
+/// How far a lifecycle hook is. [M: DeploymentLifecycleHookStatus]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EcsHookStatus {
+    /// A PAUSE hook waits for ContinueServiceDeployment.
+    AwaitingAction,
+    /// A function has not answered yet.
+    InProgress,
+    /// The deployment went on.
+    Succeeded,
+    /// The deployment is rolled back.
+    Failed,
+    /// Nobody answered in time.
+    TimedOut,
+    /// A status that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+words!(EcsHookStatus {
+    AwaitingAction => "AWAITING_ACTION",
+    InProgress => "IN_PROGRESS",
+    Succeeded => "SUCCEEDED",
+    Failed => "FAILED",
+    TimedOut => "TIMED_OUT",
+    Unknown => "UNKNOWN",
+});
+
+/// What ECS does when nobody answers a hook in time. [M: DeploymentLifecycleHookTimeoutAction]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EcsHookExpiry {
+    /// It rolls the deployment back, which is ECS's default.
+    Rollback,
+    /// It lets the deployment go on.
+    Continue,
+    /// Something that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+words!(EcsHookExpiry {
+    Rollback => "ROLLBACK",
+    Continue => "CONTINUE",
+    Unknown => "UNKNOWN",
+});
+
 /// How a service is deployed: its `deploymentConfiguration`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
@@ -83,6 +130,8 @@ pub struct EcsConfiguration {
     pub early_success_percent: Option<i64>,
     /// How many lifecycle hooks wait for somebody (PAUSE).
     pub pause_hooks: i64,
+    /// The stages at which they wait, by AWS's names, each once.
+    pub pause_stages: Vec<String>,
     /// How many lifecycle hooks call a Lambda function.
     pub lambda_hooks: i64,
 }
@@ -237,12 +286,12 @@ pub struct EcsHook {
     pub id: String,
     /// Lambda or PAUSE.
     pub kind: EcsHookKind,
-    /// AWS's word: AWAITING_ACTION, IN_PROGRESS, SUCCEEDED, FAILED, TIMED_OUT.
-    pub status: String,
+    /// How far it is.
+    pub status: EcsHookStatus,
     /// When AWS ends the wait by itself.
     pub expires_at: Option<Moment>,
-    /// What AWS does then: ROLLBACK or CONTINUE.
-    pub at_expiry: Option<String>,
+    /// What AWS does then.
+    pub at_expiry: Option<EcsHookExpiry>,
 }
 
 /// What ECS shows of a service deployment beside its status.
@@ -289,10 +338,45 @@ impl EcsReading {
             && (self.target.running < self.target.requested || self.old_running() > 0)
     }
 
-    /// The hook at which ECS waits for somebody.
-    pub fn waits_at(&self) -> Option<&EcsHook> {
-        let mut hooks = self.hooks.iter();
-        hooks.find(|hook| hook.kind == EcsHookKind::Pause && hook.status == "AWAITING_ACTION")
+    /// The PAUSE hooks at which ECS waits for somebody. Hooks of one stage run at the same time, and all must pass.
+    pub fn pauses(&self) -> impl Iterator<Item = &EcsHook> {
+        self.hooks.iter().filter(|hook| {
+            hook.kind == EcsHookKind::Pause && hook.status == EcsHookStatus::AwaitingAction
+        })
+    }
+
+    /// The stage where it is. While it waits for somebody, AWS may show the stage before: there is no word for
+    /// PRE_PRODUCTION_TRAFFIC_SHIFT among those it shows (aws.md §2.3 [M]). Where pauses are set up at one stage only, it
+    /// is that.
+    pub fn present_stage(&self) -> Option<&str> {
+        match self.configuration.pause_stages.as_slice() {
+            [only] if self.pauses().next().is_some() => Some(only),
+            _ => self.stage.as_deref(),
+        }
+    }
+
+    /// A hook by its id, while AWS tells of it: a step of linear or canary has its own.
+    pub fn hook(&self, id: &str) -> Option<&EcsHook> {
+        self.hooks.iter().find(|hook| hook.id == id)
+    }
+
+    /// The share of production traffic, in thousandths, that the next shift brings the new revision; `None` where no
+    /// traffic is shifted or everything is.
+    pub fn next_share_permille(&self) -> Option<i64> {
+        let share = self.target.production_permille.unwrap_or(0);
+        if share >= 1000 {
+            return None;
+        }
+        match self.configuration.strategy {
+            EcsStrategy::BlueGreen => Some(1000),
+            EcsStrategy::Canary if share == 0 => self.configuration.step_permille,
+            EcsStrategy::Canary => Some(1000),
+            EcsStrategy::Linear => {
+                let step = self.configuration.step_permille?;
+                Some((share + step).min(1000))
+            }
+            EcsStrategy::Rolling | EcsStrategy::Unknown => None,
+        }
     }
 }
 
@@ -342,7 +426,7 @@ pub fn standing(ecs: &EcsReading, reading: &Reading, known: Known) -> Standing {
 }
 
 fn phase(ecs: &EcsReading, known: Known) -> Phase {
-    if known.gate_open || ecs.waits_at().is_some() {
+    if known.gate_open || ecs.pauses().next().is_some() {
         return Phase::Holding;
     }
     match ecs.stage.as_deref() {
@@ -372,7 +456,7 @@ fn phase(ecs: &EcsReading, known: Known) -> Phase {
 
 /// What failed, where AWS shows it as a fact of its own.
 fn failure(ecs: &EcsReading, known: Known) -> Option<OutcomeCause> {
-    let hook = |status: &str, kind: EcsHookKind| {
+    let hook = |status: EcsHookStatus, kind: EcsHookKind| {
         let mut hooks = ecs.hooks.iter();
         hooks.any(|hook| hook.status == status && hook.kind == kind)
     };
@@ -380,11 +464,17 @@ fn failure(ecs: &EcsReading, known: Known) -> Option<OutcomeCause> {
         Some(OutcomeCause::CircuitBreaker)
     } else if !ecs.fired_alarms.is_empty() {
         Some(OutcomeCause::Alarm)
-    } else if known.gate_rejected || hook("FAILED", EcsHookKind::Pause) {
+    } else if known.gate_rejected || hook(EcsHookStatus::Failed, EcsHookKind::Pause) {
         Some(OutcomeCause::Gate)
-    } else if hook("FAILED", EcsHookKind::Lambda) || hook("FAILED", EcsHookKind::Unknown) {
+    } else if hook(EcsHookStatus::Failed, EcsHookKind::Lambda)
+        || hook(EcsHookStatus::Failed, EcsHookKind::Unknown)
+    {
         Some(OutcomeCause::Hook)
-    } else if ecs.hooks.iter().any(|hook| hook.status == "TIMED_OUT") {
+    } else if ecs
+        .hooks
+        .iter()
+        .any(|hook| hook.status == EcsHookStatus::TimedOut)
+    {
         Some(OutcomeCause::Timeout)
     } else {
         None
@@ -447,7 +537,7 @@ pub fn stages(before: &[Stage], ecs: &EcsReading, now: Moment) -> Vec<Stage> {
         }
         return stages;
     }
-    let Some(current) = ecs.stage.as_deref() else {
+    let Some(current) = ecs.present_stage() else {
         return stages;
     };
     if stages.is_empty() {

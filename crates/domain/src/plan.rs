@@ -4,6 +4,10 @@
 //! have changed, its digest has changed, and the execution is refused.
 
 mod ecs;
+mod pause;
+
+pub use pause::answer_pause;
+pub use pause::pause_rejection_consequences;
 
 use crate::appspec;
 use crate::digest::Digest;
@@ -535,16 +539,6 @@ fn check(name: &str, result: PreflightResult, detail: String) -> PreflightCheck 
 
 fn command(service: &Service, verb: &str, options: &[(&str, String)]) -> String {
     aws_command("deploy", &service.region, verb, options)
-}
-
-/// The AWS CLI command that answers a PAUSE hook of ECS: `action` is CONTINUE or ROLLBACK.
-pub fn continue_command(region: &str, deployment: &str, hook: &str, action: &str) -> String {
-    let options = [
-        ("service-deployment-arn", deployment.to_string()),
-        ("hook-id", hook.to_string()),
-        ("action", action.to_string()),
-    ];
-    aws_command("ecs", region, "continue-service-deployment", &options)
 }
 
 fn aws_command(namespace: &str, region: &str, verb: &str, options: &[(&str, String)]) -> String {

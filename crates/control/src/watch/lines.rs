@@ -171,18 +171,6 @@ fn ecs_lines(before: &DeploymentRecord, after: &DeploymentRecord, now: Moment) -
             json!({ "failures": failures, "threshold": threshold }),
         );
     }
-    if let Some(hook) = new.waits_at()
-        && old.waits_at().map(|hook| &hook.id) != Some(&hook.id)
-    {
-        let text = match hook.expires_at {
-            Some(at) => format!(
-                "Waits for somebody at a PAUSE hook until {} UTC.",
-                at.clock_time()
-            ),
-            None => "Waits for somebody at a PAUSE hook.".to_string(),
-        };
-        line("stage", text, json!({ "hook": hook.id }));
-    }
     lines
 }
 

@@ -14,6 +14,7 @@ mod record;
 use crate::Control;
 use crate::error::StepError;
 use crate::evidence;
+use crate::gates::pause;
 use crate::lock;
 pub(crate) use crate::watch::lines::percent;
 use serde::Deserialize;
@@ -380,7 +381,8 @@ pub(crate) fn still_waits(
 ) -> bool {
     match gate.kind {
         GateKind::CodedeployReadyWait => record.reading.status == AwsStatus::Ready,
-        GateKind::CodedeployHook | GateKind::EcsPause => {
+        GateKind::EcsPause => pause::waits(gate, record),
+        GateKind::CodedeployHook => {
             record.reading.status == AwsStatus::Running
                 && record.reading.stages.iter().any(|stage| {
                     stage.name == gate.stage && stage.status == StageStatus::InProgress
@@ -408,7 +410,8 @@ pub(crate) fn wait_is_over(
     });
     match gate.kind {
         GateKind::CodedeployReadyWait => ended || record.reading.status == AwsStatus::Running,
-        GateKind::CodedeployHook | GateKind::EcsPause => ended || stage_ended,
+        GateKind::EcsPause => pause::is_over(gate, record),
+        GateKind::CodedeployHook => ended || stage_ended,
     }
 }
 

@@ -43,11 +43,11 @@ fn stands(ecs: &EcsReading, reason: &str) -> (Option<Phase>, Outcome, Option<Out
     (standing.phase, standing.outcome, standing.cause)
 }
 
-fn hook(kind: EcsHookKind, status: &str) -> EcsHook {
+fn hook(kind: EcsHookKind, status: EcsHookStatus) -> EcsHook {
     EcsHook {
         id: "ecs-pause-1".to_string(),
         kind,
-        status: status.to_string(),
+        status,
         expires_at: None,
         at_expiry: None,
     }
@@ -139,10 +139,18 @@ fn causes_are_facts_first_and_reasons_second() {
     for (reading, reason, expected) in [
         (&breaker, "", CircuitBreaker),
         (&alarm, "", Alarm),
-        (&with(EcsHookKind::Pause, "FAILED"), "", Gate),
-        (&with(EcsHookKind::Lambda, "FAILED"), "", Hook),
-        (&with(EcsHookKind::Pause, "TIMED_OUT"), "", Timeout),
-        (&with(EcsHookKind::Pause, "SUCCEEDED"), "", Error),
+        (&with(EcsHookKind::Pause, EcsHookStatus::Failed), "", Gate),
+        (&with(EcsHookKind::Lambda, EcsHookStatus::Failed), "", Hook),
+        (
+            &with(EcsHookKind::Pause, EcsHookStatus::TimedOut),
+            "",
+            Timeout,
+        ),
+        (
+            &with(EcsHookKind::Pause, EcsHookStatus::Succeeded),
+            "",
+            Error,
+        ),
         (
             &plain,
             "Service deployment rolled back because the circuit breaker threshold was exceeded.",
@@ -237,12 +245,48 @@ fn an_early_success_is_told_apart_and_a_wait_for_people_is_holding() {
     (early.target, early.sources) = (side(4, 4, None), vec![side(0, 0, None)]);
     assert!(!early.succeeded_early());
     let mut holding = ecs(EcsStatus::InProgress, Some("POST_TEST_TRAFFIC_SHIFT"));
-    holding.hooks = vec![hook(EcsHookKind::Pause, "AWAITING_ACTION")];
+    holding.hooks = vec![hook(EcsHookKind::Pause, EcsHookStatus::AwaitingAction)];
     assert_eq!(stands(&holding, "").0, Some(Phase::Holding));
     // Before the second step of canary, ECS is at the stage before the shift again.
     let mut step = ecs(EcsStatus::InProgress, Some("PRE_PRODUCTION_TRAFFIC_SHIFT"));
     step.target.production_permille = Some(100);
     assert_eq!(stands(&step, "").0, Some(Phase::Shifting));
+}
+
+#[test]
+fn a_pause_at_the_only_stage_for_it_is_shown_at_that_stage() {
+    let mut holding = ecs(EcsStatus::InProgress, Some("POST_TEST_TRAFFIC_SHIFT"));
+    holding.configuration.pause_stages = vec!["PRE_PRODUCTION_TRAFFIC_SHIFT".to_string()];
+    assert_eq!(holding.present_stage(), Some("POST_TEST_TRAFFIC_SHIFT"));
+    holding.hooks = vec![hook(EcsHookKind::Pause, EcsHookStatus::AwaitingAction)];
+    assert_eq!(
+        holding.present_stage(),
+        Some("PRE_PRODUCTION_TRAFFIC_SHIFT")
+    );
+    holding
+        .configuration
+        .pause_stages
+        .push("POST_SCALE_UP".to_string());
+    assert_eq!(holding.present_stage(), Some("POST_TEST_TRAFFIC_SHIFT"));
+}
+
+#[test]
+fn the_next_shift_follows_from_strategy_and_share() {
+    for (strategy, step, share, next) in [
+        (EcsStrategy::BlueGreen, None, None, Some(1000)),
+        (EcsStrategy::BlueGreen, None, Some(1000), None),
+        (EcsStrategy::Canary, Some(50), Some(0), Some(50)),
+        (EcsStrategy::Canary, Some(50), Some(50), Some(1000)),
+        (EcsStrategy::Linear, Some(300), Some(0), Some(300)),
+        (EcsStrategy::Linear, Some(300), Some(900), Some(1000)),
+        (EcsStrategy::Linear, None, Some(0), None),
+        (EcsStrategy::Rolling, None, None, None),
+    ] {
+        let mut one = ecs(EcsStatus::InProgress, None);
+        (one.configuration.strategy, one.configuration.step_permille) = (strategy, step);
+        one.target.production_permille = share;
+        assert_eq!(one.next_share_permille(), next, "{strategy:?} {share:?}");
+    }
 }
 
 #[test]
