@@ -18,7 +18,7 @@ use crate::world::World;
 const CONTINUE: &str = "ContinueServiceDeployment";
 
 /// A PAUSE hook at a stage, with what ECS does after so many minutes.
-fn pause(stage: &str, minutes: u32, action: &str) -> Value {
+pub fn pause(stage: &str, minutes: u32, action: &str) -> Value {
     json!({
         "targetType": "PAUSE", "lifecycleStages": [stage],
         "timeoutConfiguration": { "timeoutInMinutes": minutes, "action": action },
@@ -26,18 +26,18 @@ fn pause(stage: &str, minutes: u32, action: &str) -> Value {
 }
 
 /// Half of the traffic, then all of it, each after somebody said so.
-fn in_two_steps(hook: Value) -> Value {
+pub fn in_two_steps(hook: Value) -> Value {
     json!({
         "strategy": "LINEAR", "bakeTimeInMinutes": 1, "lifecycleHooks": [hook],
         "linearConfiguration": { "stepPercent": 50.0, "stepBakeTimeInMinutes": 1 },
     })
 }
 
-fn blue_green(hook: Value) -> Value {
+pub fn blue_green(hook: Value) -> Value {
     json!({ "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1, "lifecycleHooks": [hook] })
 }
 
-async fn team(world: &World, service: &str, configuration: Value) -> EcsTeam {
+pub async fn team(world: &World, service: &str, configuration: Value) -> EcsTeam {
     let balancers = balancers(&world.account, service).await;
     // The first deployment of a service has hooks too; it is let through before anybody watches.
     let team = EcsTeam::build_through(&world.account, service, configuration, balancers).await;

@@ -19,13 +19,13 @@ use crate::parts::coverage::sight_words;
 use crate::parts::difference::changed_words;
 use crate::parts::difference::difference_table;
 use crate::parts::ecs_panel::ecs_panel;
-use crate::parts::ecs_panel::one_target_group;
 use crate::parts::frame::Section;
 use crate::parts::gate_panel::Read;
 use crate::parts::gate_panel::gate_panel;
 use crate::parts::gate_panel::question;
 use crate::parts::gate_panel::remember_read;
 use crate::parts::icon::icon;
+use crate::parts::path::path_panel;
 use crate::parts::small::Notice;
 use crate::parts::small::change;
 use crate::parts::small::identifier;
@@ -154,7 +154,7 @@ fn content(
         {stages(page, now)}
         <div class="columns">
             <div class="column-main">
-                {if page.ecs.as_ref().is_some_and(|ecs| ecs.is_rolling) { one_target_group() } else { chart(page, cursor) }}
+                {chart(page, cursor)}
                 {timeline(page.now, &page.timeline)}
             </div>
             <div class="column-side">
@@ -163,6 +163,7 @@ fn content(
                     let heading = if gate.state == GateState::Open { question(gate) } else { "at this gate".to_string() };
                     gate_panel(gate, heading, now, here.clone(), notice, read)
                 }).collect_view()}
+                {path_panel(page)}
                 {ecs_panel(page)}
                 {operations(page.now, &page.operations)}
                 {changes_panel(page)}

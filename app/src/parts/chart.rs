@@ -30,6 +30,11 @@ const TABLE_MINUTES: usize = 60;
 /// The chart of a deployment.
 pub fn chart(page: &DeploymentPage, cursor: Cursor) -> AnyView {
     let model = Arc::new(ChartModel::of(page));
+    // Tasks replace tasks behind one target group, so that there is one line for all of them.
+    let is_rolling = page.ecs.as_ref().is_some_and(|ecs| ecs.is_rolling);
+    if is_rolling && page.points.is_empty() {
+        return view! { <p class="empty">"No numbers: nothing has come from CloudWatch, as of a service that is behind no target group, or of a deployment that was over before anybody looked."</p> }.into_any();
+    }
     let shown = {
         let last = model.last_complete;
         Signal::derive(move || cursor.get().or(last))
@@ -82,28 +87,26 @@ pub fn chart(page: &DeploymentPage, cursor: Cursor) -> AnyView {
                 </defs>
             </svg>
             <div class="chart-head">
-                <h2 id="chart-title">"Old against new"</h2>
+                <h2 id="chart-title">{if is_rolling { "All tasks" } else { "Old against new" }}</h2>
                 <p class="quiet" id="chart-said">{said}</p>
                 <p class="chart-key quiet" aria-hidden="true">
                     <svg class="hatch-sample"><rect width="100%" height="100%" fill="url(#hatch)"></rect></svg>
                     "still arriving"<span>"gap = no data sent"</span>
                 </p>
             </div>
-            <div class="chart" tabindex="0" role="group" aria-labelledby="chart-title" aria-describedby="chart-said"
+            <div class=if is_rolling { "chart one-group" } else { "chart" } tabindex="0" role="group" aria-labelledby="chart-title" aria-describedby="chart-said"
                 on:keydown=keys on:pointermove=points on:pointerleave=move |_| cursor.set(None)>
                 <table class="chart-table">
-                    <caption class="visually-hidden">"Old against new in the chosen minute"</caption>
+                    <caption class="visually-hidden">{if is_rolling { "All tasks in the chosen minute" } else { "Old against new in the chosen minute" }}</caption>
                     <thead>
                         <tr>
                             <th scope="col"><span class="visually-hidden">"Measure"</span></th>
                             <td class="plot-cell">{marks.labels()}</td>
-                            <th scope="col" class="side-old">{revision(page.deployment.previous_revision.as_deref(), false, false)}</th>
-                            <th scope="col" class="side-new">{revision(page.deployment.target_revision.as_deref(), true, false)}</th>
-                            <th scope="col" class="side-difference">"new vs old"</th>
+                            {heads(page, is_rolling)}
                         </tr>
                     </thead>
                     <tbody>
-                        {share_row(page, &model, &marks, shown, cursor)}
+                        {(!is_rolling).then(|| share_row(page, &model, &marks, shown, cursor))}
                         {rows}
                         {alarms}
                     </tbody>
@@ -113,6 +116,24 @@ pub fn chart(page: &DeploymentPage, cursor: Cursor) -> AnyView {
             <p class="phone-only quiet">"Hatched: still arriving. Tap a minute for values."</p>
             {value_table(&model)}
         </section>
+    }
+    .into_any()
+}
+
+/// The heads of the columns with the values.
+fn heads(page: &DeploymentPage, is_rolling: bool) -> AnyView {
+    if is_rolling {
+        return view! {
+            <td class="side-old"></td>
+            <th scope="col" class="side-new">"all"</th>
+            <td class="side-difference"></td>
+        }
+        .into_any();
+    }
+    view! {
+        <th scope="col" class="side-old">{revision(page.deployment.previous_revision.as_deref(), false, false)}</th>
+        <th scope="col" class="side-new">{revision(page.deployment.target_revision.as_deref(), true, false)}</th>
+        <th scope="col" class="side-difference">"new vs old"</th>
     }
     .into_any()
 }
@@ -354,6 +375,7 @@ fn share_row(
         .as_ref()
         .map(|arn| view! { <text class="share-label old" x="1%" y="18">{format!("{} on {}", words::percent(1.0), words::revision_number(arn))}</text> });
     let known = !steps.is_empty();
+    let planned = planned_path(page, model, right, share_before);
     // Before the deployment all traffic was on the old revision; between its start and the first look nobody saw.
     let until_start = (model.x(started_at) * 10.0).min(right);
     let seen_from = steps
@@ -381,6 +403,7 @@ fn share_row(
                             <path class="area-ground" d=area.clone()></path>
                             <path class="area-new" d=area></path>
                             <path class="line-new" d=path></path>
+                            <path class="line-planned" d=planned></path>
                         </svg>
                     })}
                     <line class="grid" x1="0" x2="100%" y1="4%" y2="4%"></line>
@@ -401,6 +424,23 @@ fn share_row(
         </tr>
     }
     .into_any()
+}
+
+/// The shares ahead as far as their time is known, from now on, dotted; nothing when none is.
+fn planned_path(page: &DeploymentPage, model: &ChartModel, from: f64, share: f64) -> String {
+    let y = |share: f64| 96.0 - 92.0 * share;
+    let mut path = String::new();
+    for step in &page.planned_weights {
+        let x = (model.x(step.at) * 10.0).max(from);
+        if path.is_empty() {
+            path = format!("M{from:.1} {:.1}", y(share));
+        }
+        path.push_str(&format!("H{x:.1}V{:.1}", y(step.share_new)));
+    }
+    if !path.is_empty() {
+        path.push_str("H1000");
+    }
+    path
 }
 
 fn lane_row(

@@ -65,16 +65,24 @@ fn task_band(tasks: TaskCounts, is_rolling: bool) -> AnyView {
 }
 
 fn breaker(ecs: &EcsView) -> AnyView {
-    let text = match ecs.breaker {
-        None => "The circuit breaker is off.".to_string(),
-        Some((failures, threshold)) if ecs.breaker_is_open => {
-            format!("The circuit breaker opened at {failures} of {threshold} failed tasks.")
-        }
-        Some((failures, threshold)) => {
-            format!("Circuit breaker: {failures} of {threshold} failed tasks.")
-        }
+    let Some((failures, threshold)) = ecs.breaker else {
+        return view! { <p class="quiet">"The circuit breaker is off."</p> }.into_any();
     };
-    view! { <p>{text}</p> }.into_any()
+    let text = if ecs.breaker_is_open {
+        format!("The circuit breaker opened at {failures} of {threshold} failed tasks.")
+    } else {
+        format!("Circuit breaker: {failures} of {threshold} failed tasks.")
+    };
+    let share = failures.clamp(0, threshold.max(1)) as f64 / threshold.max(1) as f64;
+    let width = format!("{:.1}%", share * 100.0);
+    view! {
+        <p>{text}</p>
+        <svg class="breaker-bar" aria-hidden="true" focusable="false">
+            <rect class="breaker-whole" width="100%" height="100%" rx="2"></rect>
+            <rect class="breaker-failed" width=width height="100%" rx="2"></rect>
+        </svg>
+    }
+    .into_any()
 }
 
 fn images(ecs: &EcsView) -> AnyView {
@@ -87,9 +95,4 @@ fn images(ecs: &EcsView) -> AnyView {
         view! { <li title=image.digest.clone()><code>{image.image.clone()}</code>" "<span class="quiet">{digest}</span></li> }
     });
     view! { <ul class="hooks">{items.collect_view()}</ul> }.into_any()
-}
-
-/// Why the chart is empty where tasks replace tasks.
-pub fn one_target_group() -> AnyView {
-    view! { <p class="empty">"Old and new tasks of a rolling deployment are behind one target group, so CloudWatch cannot tell their requests apart."</p> }.into_any()
 }

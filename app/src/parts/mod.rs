@@ -13,6 +13,7 @@ pub mod fuse;
 pub mod gate_panel;
 pub mod guide;
 pub mod icon;
+pub mod path;
 pub mod small;
 pub mod stages;
 pub mod state;

@@ -39,6 +39,8 @@ pub use switchback_domain::moment::Moment;
 pub use switchback_domain::moment::duration_words;
 pub use switchback_domain::operation::OperationKind;
 pub use switchback_domain::operation::OperationState;
+pub use switchback_domain::path::PathPlace;
+pub use switchback_domain::path::PathStep;
 pub use switchback_domain::plan::PlannedCall;
 pub use switchback_domain::plan::PreflightCheck;
 pub use switchback_domain::plan::PreflightResult;
@@ -468,6 +470,12 @@ pub struct DeploymentPage {
     pub stages: Vec<Stage>,
     /// The share of traffic over time.
     pub weights: Vec<WeightStep>,
+    /// The shares whose time is known beforehand, while it is in progress.
+    #[serde(default)]
+    pub planned_weights: Vec<WeightStep>,
+    /// How its traffic is set up to move, with its place on it; empty once it has ended, or where nothing tells.
+    #[serde(default)]
+    pub path: Vec<(PathStep, PathPlace)>,
     /// All points kept, oldest first.
     pub points: Vec<MetricPoint>,
     /// The alarms.

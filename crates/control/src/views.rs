@@ -86,7 +86,9 @@ pub(crate) fn deployment(record: &DeploymentRecord) -> DeploymentView {
 }
 
 fn task_counts(ecs: &EcsReading) -> TaskCounts {
-    let wanted = ecs.target.requested;
+    // While it is rolled back, nothing of the new is wanted any more; the band is of the service.
+    let wanted_of_old: i64 = ecs.sources.iter().map(|side| side.requested).sum();
+    let wanted = ecs.target.requested.max(wanted_of_old);
     let rolling = ecs.configuration.strategy == EcsStrategy::Rolling;
     let least = ecs
         .configuration
@@ -95,7 +97,7 @@ fn task_counts(ecs: &EcsReading) -> TaskCounts {
     let most = ecs.configuration.maximum_percent.filter(|_| rolling);
     TaskCounts {
         new_running: ecs.target.running,
-        new_wanted: wanted,
+        new_wanted: ecs.target.requested,
         old_running: ecs.old_running(),
         // ECS rounds the least up and the most down. [M: DeploymentConfiguration]
         least: least.map(|percent| (wanted * percent + 99) / 100),

@@ -18,6 +18,7 @@ pub mod lease;
 pub mod metrics;
 pub mod moment;
 pub mod operation;
+pub mod path;
 pub mod plan;
 pub mod previous;
 pub mod revision;

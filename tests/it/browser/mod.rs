@@ -1,6 +1,7 @@
 //! Journeys in a browser. `cargo xtask test --no-browser` leaves this module out.
 
 mod demo;
+mod ecs;
 mod every_page;
 mod gates;
 mod importing;

@@ -4,6 +4,7 @@ mod coverage;
 mod deciding;
 mod input;
 mod now;
+mod path;
 mod rollback;
 mod services;
 
@@ -388,11 +389,23 @@ impl Console for Desk {
             .and_then(|text| appspec::parse(text).ok());
         let mut timeline: Vec<_> = lines.iter().cloned().map(views::timeline).collect();
         timeline.reverse();
+        let weights = views::weights(&record, &lines);
+        let hooks = spec.map(|spec| spec.hooks).unwrap_or_default();
+        let service = self
+            .store()
+            .service_fetch(&record.service_id)
+            .await
+            .map_err(store_refusal)?;
+        let (path, planned_weights) = service
+            .map(|service| path::path_of(&record, &service, &hooks, &weights))
+            .unwrap_or_default();
         Ok(DeploymentPage {
             deployment: views::deployment(&record),
             now: self.now(),
             stages: record.reading.stages.clone(),
-            weights: views::weights(&record, &lines),
+            weights,
+            planned_weights,
+            path,
             points: self
                 .store()
                 .metric_list(&record.id)
@@ -410,7 +423,7 @@ impl Console for Desk {
             operations: operations.iter().map(views::operation).collect(),
             ecs: views::ecs(&record),
             app_spec: record.app_spec.clone(),
-            hooks: spec.map(|spec| spec.hooks).unwrap_or_default(),
+            hooks,
             may_roll_back: self.may_not(Verb::RollBack).is_none(),
             observed_at: looked.map_or(record.observed_at, |at| at.max(record.observed_at)),
         })

@@ -346,13 +346,13 @@ pub(super) fn is_of_ecs(token: &str) -> bool {
     token.starts_with(IMPORT_AFTER)
 }
 
-/// The target groups of what is replaced and of what is new, where ECS moves traffic between two.
+/// The target groups of what is replaced and of what is new; the latter is that of both where there is one only.
 pub(super) fn target_groups_of(ecs: &EcsReading) -> (Option<String>, Option<String>) {
     let old = ecs
         .sources
         .first()
         .and_then(|side| side.target_group.clone());
     let new = ecs.target.target_group.clone();
-    // Rolling keeps both behind one group, which tells nothing apart.
-    if old == new { (None, None) } else { (old, new) }
+    // Rolling keeps both behind one group, which tells nothing apart: it has the signals of all tasks.
+    if old == new { (None, new) } else { (old, new) }
 }

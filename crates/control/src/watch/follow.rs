@@ -24,6 +24,7 @@ use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Known;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::Reading;
+use switchback_domain::ecs::EcsStrategy;
 use switchback_domain::ecs::is_service_deployment;
 use switchback_domain::gate::GateKind;
 use switchback_domain::gate::GateState;
@@ -466,6 +467,11 @@ impl Control {
                 None
             }
         };
+        let one_group = record
+            .reading
+            .ecs
+            .as_ref()
+            .is_some_and(|ecs| ecs.configuration.strategy == EcsStrategy::Rolling);
         let points: Vec<MetricPoint> = readings
             .iter()
             .filter_map(|reading| {
@@ -477,7 +483,9 @@ impl Control {
                 })
             })
             // What the new group carried before this deployment was another revision's.
-            .filter(|point| point.side == Side::Old || point.minute >= record.started_at.minute())
+            .filter(|point| {
+                one_group || point.side == Side::Old || point.minute >= record.started_at.minute()
+            })
             .collect();
         record.metrics_until = Some(minute);
         Ok(points)
