@@ -380,3 +380,81 @@ fn newest_revision(simulation: &mut Simulation, service: &str) -> String {
     let answer = call(simulation, region, "ecs", "DescribeTaskDefinition", family);
     text(answer.get("taskDefinition"), "taskDefinitionArn").to_string()
 }
+
+/// The statuses and the stages of a service's deployments by ECS, the newest first.
+fn service_deployments(
+    simulation: &mut Simulation,
+    region: &str,
+    cluster: &str,
+    service: &str,
+) -> Vec<Value> {
+    let listed = call(
+        simulation,
+        region,
+        "ecs",
+        "ListServiceDeployments",
+        json!({ "cluster": cluster, "service": service, "maxResults": 100 }),
+    );
+    let arns: Vec<&str> = listed
+        .get("serviceDeployments")
+        .as_list()
+        .iter()
+        .map(|one| text(one, "serviceDeploymentArn"))
+        .collect();
+    let mut described = Vec::new();
+    for arns in arns.chunks(20) {
+        let answer = call(
+            simulation,
+            region,
+            "ecs",
+            "DescribeServiceDeployments",
+            json!({ "serviceDeploymentArns": arns }),
+        );
+        described.extend(answer.get("serviceDeployments").as_list().to_vec());
+    }
+    described
+}
+
+#[test]
+fn services_of_ecs_have_a_past_a_wait_for_people_and_a_future_whatever_the_seed() {
+    for seed in [1, 7, 4711] {
+        let (mut simulation, _wanted) = begin(seed);
+        for (service, region, cluster, reason) in [
+            ("invoices", "eu-central-1", "prod-eu", "circuit breaker"),
+            ("reviews", "eu-central-1", "prod-eu", "circuit breaker"),
+            ("wishlist", "us-east-1", "prod-us", "alarm"),
+        ] {
+            let past = service_deployments(&mut simulation, region, cluster, service);
+            assert!(past.len() >= 6, "{seed} {service}: {}", past.len());
+            let back: Vec<&str> = past
+                .iter()
+                .filter(|one| text(one, "status") == "ROLLBACK_SUCCESSFUL")
+                .map(|one| text(one, "statusReason"))
+                .collect();
+            assert!(
+                matches!(back.as_slice(), [only] if only.to_lowercase().contains(reason)),
+                "{seed} {service}: {back:?}"
+            );
+        }
+        let newest = |simulation: &mut Simulation, service: &str| {
+            service_deployments(simulation, "eu-central-1", "prod-eu", service)[0].clone()
+        };
+        assert_eq!(
+            text(&newest(&mut simulation, "invoices"), "status"),
+            "IN_PROGRESS"
+        );
+        let waiting = newest(&mut simulation, "reviews");
+        let hooks = waiting.get("lifecycleHookDetails").as_list();
+        assert!(
+            hooks
+                .iter()
+                .any(|hook| text(hook, "status") == "AWAITING_ACTION"),
+            "{seed}: {hooks:?}"
+        );
+        // Nobody decides: it is put back after two hours, and the team goes on.
+        simulation.advance_to(START_MS + 4 * 60 * MINUTE_MS);
+        let later = service_deployments(&mut simulation, "eu-central-1", "prod-eu", "reviews");
+        assert_eq!(text(&later[1], "status"), "ROLLBACK_SUCCESSFUL", "{seed}");
+        assert_eq!(text(&later[0], "status"), "IN_PROGRESS", "{seed}");
+    }
+}

@@ -91,7 +91,7 @@ pub(super) fn month(habits: &Habits, start_ms: i64, random: &mut ChaCha8Rng) -> 
 }
 
 /// Saturdays and Sundays. 1 January 1970 was a Thursday.
-fn is_weekend(at_ms: i64) -> bool {
+pub(super) fn is_weekend(at_ms: i64) -> bool {
     matches!((at_ms.div_euclid(DAY_MS) + 3).rem_euclid(7), 5 | 6)
 }
 

@@ -6,10 +6,11 @@
 //! from the traffic, the error rates, the alarms and the hooks of the account. Which revision a team
 //! makes next comes from the seed and the order of their own work alone.
 //!
-//! [`services`] says who the teams are and what their habits are, [`calendar`] makes a month of releases
+//! [`native`] has the teams whose services ECS deploys itself. [`services`] says who the teams are and what their habits are, [`calendar`] makes a month of releases
 //! out of the habits, [`team`] builds, deploys and looks.
 
 mod calendar;
+mod native;
 mod services;
 mod team;
 
@@ -21,6 +22,7 @@ use tracing::warn;
 use crate::door::simulation::Simulation;
 use crate::error::AwsError;
 use crate::world::Effect;
+use native::NativeTeam;
 use services::PLACES;
 use team::{Author, Team};
 
@@ -86,6 +88,7 @@ pub fn begin(
     let mut simulation = Simulation::new(seed, origin_ms, effects);
     let mut story = Story {
         teams: services::teams(seed, start_ms),
+        native: native::teams(seed, start_ms, &services::NATIVE),
         start_ms,
         refused: None,
     };
@@ -104,7 +107,7 @@ pub fn begin(
             progress(Progress {
                 day,
                 days: PAST_MS / DAY_MS,
-                deployments: story.teams.iter().map(Team::begun).sum(),
+                deployments: story.begun(),
             });
         }
     }
@@ -116,6 +119,7 @@ pub fn begin(
 /// The teams at work.
 pub struct Story {
     teams: Vec<Team>,
+    native: Vec<NativeTeam>,
     start_ms: i64,
     refused: Option<StoryError>,
 }
@@ -123,8 +127,15 @@ pub struct Story {
 impl Story {
     /// When a team looks at its deployments next, in milliseconds since 1970 UTC.
     pub fn due_ms(&self) -> i64 {
-        let due = self.teams.iter().map(Team::due_ms).min();
+        let native = self.native.iter().map(NativeTeam::due_ms);
+        let due = self.teams.iter().map(Team::due_ms).chain(native).min();
         due.unwrap_or(i64::MAX)
+    }
+
+    /// How many deployments the teams have begun.
+    fn begun(&self) -> usize {
+        let native = self.native.iter().map(NativeTeam::begun);
+        self.teams.iter().map(Team::begun).chain(native).sum()
     }
 
     /// The teams whose time has come look, and do what is due.
@@ -134,11 +145,12 @@ impl Story {
             if team.due_ms() > now_ms {
                 continue;
             }
-            if let Err(refused) = team.step(simulation, self.start_ms, now_ms) {
-                // Somebody else may have taken the application away: that is their right.
-                warn!(team = refused.team, operation = refused.operation, error = %refused.source,
-                      "a pretend team was refused");
-                self.refused = Some(refused);
+            let stepped = team.step(simulation, self.start_ms, now_ms);
+            note(&mut self.refused, stepped);
+        }
+        for team in &mut self.native {
+            if team.due_ms() <= now_ms {
+                note(&mut self.refused, team.step(simulation, now_ms));
             }
         }
     }
@@ -187,6 +199,18 @@ impl Story {
         for team in &mut self.teams {
             team.build(simulation)?;
         }
+        for team in &mut self.native {
+            team.build(simulation)?;
+        }
         Ok(())
+    }
+}
+
+/// Keeps a refusal. Somebody else may have taken a team's things away: that is their right.
+fn note(refused: &mut Option<StoryError>, stepped: Result<(), StoryError>) {
+    if let Err(error) = stepped {
+        warn!(team = error.team, operation = error.operation, error = %error.source,
+              "a pretend team was refused");
+        *refused = Some(error);
     }
 }

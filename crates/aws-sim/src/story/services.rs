@@ -1,6 +1,7 @@
-//! The eight services: where they run, what they are like, and the habits of their teams.
+//! The eleven services: where they run, what they are like, and the habits of their teams.
 
 use super::calendar;
+use super::native::{NativeHabits, Way};
 use super::team::Team;
 
 /// One region with its cluster.
@@ -193,6 +194,87 @@ pub(super) fn teams(seed: u64, start_ms: i64) -> Vec<Team> {
         })
         .collect()
 }
+
+/// The services that ECS deploys itself.
+pub(super) const NATIVE: [NativeHabits; 3] = [INVOICES, REVIEWS, WISHLIST];
+
+/// Tasks replace tasks; one is under way when the account is looked at.
+const INVOICES: NativeHabits = NativeHabits {
+    place: &EUROPE,
+    service: "invoices",
+    port: 8080,
+    tasks: 6,
+    way: Way::Rolling,
+    environment: &[
+        ("APP_ENV", "production"),
+        ("PDF_WORKERS", "4"),
+        ("SIM_RPS", "18"),
+        ("SIM_ERROR_RATE", "0.0006"),
+        ("SIM_P50_MS", "120"),
+        ("SIM_P99_MS", "900"),
+    ],
+    every_days: 4,
+    changes: &[
+        &[("PDF_WORKERS", "8")],
+        &[("EINVOICE_FORMAT", "xrechnung-3")],
+        &[("ARCHIVE_BUCKET", "invoices-archive-eu")],
+    ],
+    bad: (6, &[("SIM_CRASH_ON_START", "1")]),
+    opens_s: 50,
+    rest_minutes: 55,
+};
+
+/// Each quarter of the traffic waits for people.
+const REVIEWS: NativeHabits = NativeHabits {
+    place: &EUROPE,
+    service: "reviews",
+    port: 8080,
+    tasks: 4,
+    way: Way::LinearWithPauses,
+    environment: &[
+        ("APP_ENV", "production"),
+        ("MODERATION", "manual"),
+        ("SIM_RPS", "45"),
+        ("SIM_ERROR_RATE", "0.0009"),
+        ("SIM_P50_MS", "38"),
+        ("SIM_P99_MS", "260"),
+    ],
+    every_days: 3,
+    changes: &[
+        &[("MODERATION", "assisted")],
+        &[("REVIEW_IMAGES", "on")],
+        &[("SORT_DEFAULT", "helpful")],
+        &[("TRANSLATIONS", "on")],
+    ],
+    bad: (9, &[("SIM_UNHEALTHY", "1")]),
+    opens_s: 240,
+    rest_minutes: 35,
+};
+
+/// A tenth first, with an alarm.
+const WISHLIST: NativeHabits = NativeHabits {
+    place: &AMERICA,
+    service: "wishlist",
+    port: 8080,
+    tasks: 3,
+    way: Way::Canary,
+    environment: &[
+        ("APP_ENV", "production"),
+        ("SIM_RPS", "30"),
+        ("SIM_ERROR_RATE", "0.0004"),
+        ("SIM_P50_MS", "25"),
+        ("SIM_P99_MS", "180"),
+    ],
+    every_days: 5,
+    changes: &[
+        &[("SHARE_LINKS", "on")],
+        &[("PRICE_ALERTS", "daily")],
+        &[("MAX_ITEMS", "500")],
+    ],
+    bad: (4, &[("SIM_ERROR_RATE", "0.9")]),
+    opens_s: 60 * 60 * 9,
+    rest_minutes: 180,
+};
 
 const ALL: [Habits; 8] = [
     CHECKOUT_API,

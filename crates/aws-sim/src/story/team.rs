@@ -47,6 +47,16 @@ impl Author {
         }
     }
 
+    /// What deploys.
+    pub(super) fn pipeline(session: &'static str, place: &'static Place) -> Author {
+        let role = "ci-deploy";
+        Author {
+            session,
+            role,
+            place,
+        }
+    }
+
     pub(super) fn call(
         &self,
         simulation: &mut Simulation,
@@ -256,16 +266,8 @@ impl Team {
         }))
     }
 
-    fn author(&self, role: &'static str) -> Author {
-        Author {
-            session: self.habits.service,
-            role,
-            place: self.habits.place,
-        }
-    }
-
     fn pipeline(&self) -> Author {
-        self.author("ci-deploy")
+        Author::pipeline(self.habits.service, self.habits.place)
     }
 
     /// Whoever is on call this month.
@@ -742,7 +744,7 @@ impl Team {
     }
 }
 
-fn set(environment: &mut Vec<(String, String)>, name: &str, value: &str) {
+pub(super) fn set(environment: &mut Vec<(String, String)>, name: &str, value: &str) {
     match environment.iter_mut().find(|(known, _)| known == name) {
         Some((_, present)) => *present = value.to_string(),
         None => environment.push((name.to_string(), value.to_string())),
@@ -750,7 +752,7 @@ fn set(environment: &mut Vec<(String, String)>, name: &str, value: &str) {
 }
 
 /// The ARN of the only thing that a create operation of ELBv2 answers with.
-fn first_arn(answer: &Value, list: &str, member: &str) -> String {
+pub(super) fn first_arn(answer: &Value, list: &str, member: &str) -> String {
     let made = answer.get(list).as_list().first();
     made.and_then(|made| made.get(member).as_str())
         .unwrap_or_default()
