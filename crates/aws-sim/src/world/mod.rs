@@ -43,6 +43,7 @@ use crate::value::Value;
 use codedeploy::HookBehaviour;
 pub use events::faults::{EventFault, EventHarm};
 use region::Region;
+pub use region::Work;
 use sabotage::Sabotage;
 
 /// Who calls, as read from the request's SigV4 credential scope.
@@ -368,6 +369,14 @@ impl World {
     /// Every account and region that was used so far, in order.
     pub fn places(&self) -> Vec<(String, String)> {
         self.regions.keys().cloned().collect()
+    }
+
+    /// How much was looked at in one account and region so far; nothing where nobody has used it.
+    pub fn work(&self, account: &str, region: &str) -> Work {
+        let key = (account.to_string(), region.to_string());
+        self.regions
+            .get(&key)
+            .map_or_else(Work::default, |region| region.work)
     }
 
     /// One account in one region, as [`World::state`] tells it; `None` if nobody has used it.

@@ -16,12 +16,28 @@ use super::elb::Elb;
 use super::events::Events;
 use super::s3::S3;
 use super::sqs::Sqs;
+use super::traffic::Traffic;
 use super::{Caller, Effect, sts};
 use crate::error::AwsError;
 use crate::value::Value;
 
 /// While EventBridge is listened to, changes of alarms are told at most this much late.
 const ALARMS_TOLD_MS: i64 = 5_000;
+
+/// How often the parts of a region were looked at, to see that what is at rest costs nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Moments at which something happened.
+    pub moments: u64,
+    /// Looks of the scheduler at a service.
+    pub services: u64,
+    /// Looks of health checks at a target group.
+    pub target_groups: u64,
+    /// Services whose traffic was planned.
+    pub plans: u64,
+    /// Deployments of CodeDeploy that were worked on.
+    pub deployments: u64,
+}
 
 /// Everything of one account in one region.
 pub(crate) struct Region {
@@ -36,6 +52,8 @@ pub(crate) struct Region {
     pub(crate) s3: S3,
     pub(crate) events: Events,
     pub(crate) sqs: Sqs,
+    pub(crate) traffic: Traffic,
+    pub(crate) work: Work,
     /// Revisions whose tasks answer this share of their requests with a 5xx, whatever they were made for.
     pub(crate) disturbed: BTreeMap<String, f64>,
     pub(crate) effects: Vec<Effect>,
@@ -62,6 +80,8 @@ impl Region {
             s3: S3::default(),
             events: Events::new(hash),
             sqs: Sqs::new(account, region, hash),
+            traffic: Traffic::default(),
+            work: Work::default(),
             disturbed: BTreeMap::new(),
             effects: Vec::new(),
             behaviours: BTreeMap::new(),
@@ -118,6 +138,7 @@ impl Region {
 
     /// Does everything that is due now, until nothing moves any more.
     pub(crate) fn settle(&mut self) {
+        self.work.moments += 1;
         // Every round either moves a finite state machine forward or ends the loop. The bound turns a
         // mistake into a slow simulation instead of a hang.
         for _ in 0..100 {
@@ -130,8 +151,9 @@ impl Region {
                 break;
             }
         }
-        self.tell_ecs();
-        self.plan_traffic();
+        let changed = self.ecs.services.take_changed();
+        self.tell_ecs(&changed);
+        self.plan_traffic(changed);
     }
 
     /// The tasks of a revision answer this share of their requests with a 5xx from now on; `None` ends it.
@@ -143,7 +165,7 @@ impl Region {
             Some(rate) => self.disturbed.insert(task_definition.to_string(), rate),
             None => self.disturbed.remove(task_definition),
         };
-        self.plan_traffic();
+        self.plan_all_traffic();
         true
     }
 

@@ -24,7 +24,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::alarms::{Alarm, HistoryItem};
-use self::observed::{Flow, Hosts};
+use self::observed::{Flow, Hosts, Place};
 use self::store::{MetricKey, Store, Withheld};
 pub use self::wire::shape_name;
 use crate::error::AwsError;
@@ -121,8 +121,13 @@ impl CloudWatch {
         self.store.record(&key, minute_start_ms, values);
     }
 
-    /// From `now_ms` on, requests go so and targets are so.
-    pub(crate) fn plan_traffic(&mut self, now_ms: i64, flows: Vec<Flow>, hosts: Vec<Hosts>) {
+    /// From `now_ms` on, requests go so and targets are so, at these places; elsewhere as before.
+    pub(crate) fn plan_traffic(
+        &mut self,
+        now_ms: i64,
+        flows: Vec<(Place, Vec<Flow>)>,
+        hosts: Vec<(Place, Option<Hosts>)>,
+    ) {
         self.store.observed.plan(now_ms, flows, hosts);
     }
 

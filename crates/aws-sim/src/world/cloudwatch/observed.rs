@@ -66,7 +66,30 @@ impl Flow {
         }
         hash
     }
+}
 
+/// A load balancer and a target group behind it, as dimensions name them; the group is empty where the load
+/// balancer itself answers.
+pub(crate) type Place = (String, String);
+
+/// How many targets of a group are well.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Hosts {
+    /// Targets that pass their health checks.
+    pub(crate) healthy: f64,
+    /// Targets that fail them.
+    pub(crate) unhealthy: f64,
+}
+
+/// Requests of one kind at one place: [`Flow`] without the place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stream {
+    identity: u64,
+    answers: Option<Answers>,
+    per_second: f64,
+}
+
+impl Stream {
     fn most_errors(&self, seconds: f64) -> f64 {
         let requests = most(self.per_second * seconds);
         self.answers.map_or(0.0, |answers| {
@@ -75,36 +98,28 @@ impl Flow {
     }
 }
 
-/// How many targets of a group are well.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Hosts {
-    /// As a dimension names it.
-    pub(crate) load_balancer: String,
-    /// As a dimension names it.
-    pub(crate) target_group: String,
-    /// Targets that pass their health checks.
-    pub(crate) healthy: f64,
-    /// Targets that fail them.
-    pub(crate) unhealthy: f64,
-}
-
-/// What held from a moment on, until the next plan.
+/// What held at one place from a moment on, until the next plan there.
 #[derive(Clone, Debug)]
 struct Plan {
     from_ms: i64,
-    flows: Vec<(u64, Flow)>,
-    hosts: Vec<Hosts>,
+    /// Ascending by identity, each once.
+    streams: Box<[Stream]>,
+    hosts: Option<Hosts>,
 }
 
 /// Every plan of traffic that one account and region had.
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
     seed: u64,
-    /// Ascending by beginning.
-    plans: Vec<Plan>,
+    /// When the first plan was made.
+    begun_ms: Option<i64>,
+    /// By place, ascending by beginning: most changes are at one place, and the others are as they were.
+    places: BTreeMap<Place, Vec<Plan>>,
     /// Load balancers, and target groups behind them, that ever were in a plan; the group is empty for
     /// the load balancer itself.
-    known: BTreeSet<(String, String)>,
+    known: BTreeSet<Place>,
+    /// The load balancers that a target group was behind, for the metric that names the group alone.
+    behind: BTreeMap<String, BTreeSet<String>>,
     quantiles: Vec<(f64, f64)>,
 }
 
@@ -136,80 +151,115 @@ impl<'a> Subject<'a> {
             target_group,
         })
     }
+}
 
-    fn covers(&self, flow: &Flow) -> bool {
-        self.load_balancer
-            .is_none_or(|balancer| balancer == flow.load_balancer)
-            && self
-                .target_group
-                .is_none_or(|group| group == flow.target_group)
-    }
-
-    fn is(&self, hosts: &Hosts) -> bool {
-        self.load_balancer
-            .is_none_or(|balancer| balancer == hosts.load_balancer)
-            && self.target_group == Some(hosts.target_group.as_str())
-    }
+/// The plans of one place that held between two moments, each with how many milliseconds of it.
+fn within(plans: &[Plan], from_ms: i64, to_ms: i64) -> impl Iterator<Item = (&Plan, i64)> {
+    let first = plans
+        .partition_point(|plan| plan.from_ms <= from_ms)
+        .saturating_sub(1);
+    let rest = &plans[first.min(plans.len())..];
+    rest.iter()
+        .enumerate()
+        .take_while(move |(_, plan)| plan.from_ms < to_ms)
+        .map(move |(index, plan)| {
+            let next = rest.get(index + 1).map_or(to_ms, |next| next.from_ms);
+            (plan, next.min(to_ms) - plan.from_ms.max(from_ms))
+        })
+        .filter(|(_, ms)| *ms > 0)
 }
 
 impl Observed {
     pub(super) fn new(seed: u64) -> Observed {
         Observed {
             seed,
-            plans: Vec::new(),
+            begun_ms: None,
+            places: BTreeMap::new(),
             known: BTreeSet::new(),
+            behind: BTreeMap::new(),
             quantiles: quantiles(),
         }
     }
 
-    /// From `now_ms` on, requests go so and targets are so.
-    pub(super) fn plan(&mut self, now_ms: i64, flows: Vec<Flow>, hosts: Vec<Hosts>) {
-        let flows: Vec<(u64, Flow)> = flows
-            .into_iter()
-            .map(|flow| (flow.identity(), flow))
-            .collect();
-        if let Some(last) = self.plans.last() {
-            if last.flows == flows && last.hosts == hosts {
-                return;
+    /// From `now_ms` on, requests go so and targets are so, at these places; elsewhere as before.
+    pub(super) fn plan(
+        &mut self,
+        now_ms: i64,
+        flows: Vec<(Place, Vec<Flow>)>,
+        hosts: Vec<(Place, Option<Hosts>)>,
+    ) {
+        self.begun_ms.get_or_insert(now_ms);
+        for (place, flows) in flows {
+            let mut streams: BTreeMap<u64, Stream> = BTreeMap::new();
+            for flow in flows {
+                let identity = flow.identity();
+                let stream = streams.entry(identity).or_insert(Stream {
+                    identity,
+                    answers: flow.answers,
+                    per_second: 0.0,
+                });
+                stream.per_second += flow.per_second;
             }
-            if last.from_ms == now_ms {
-                self.plans.pop();
+            if !streams.is_empty() {
+                self.know(&(place.0.clone(), String::new()));
+                self.know(&place);
             }
+            self.change(now_ms, place, |plan| {
+                plan.streams = streams.into_values().collect()
+            });
         }
-        for (_, flow) in &flows {
-            self.know(&flow.load_balancer, "");
-            self.know(&flow.load_balancer, &flow.target_group);
+        for (place, hosts) in hosts {
+            if hosts.is_some() {
+                self.know(&place);
+            }
+            self.change(now_ms, place, |plan| plan.hosts = hosts);
         }
-        for hosts in &hosts {
-            self.know(&hosts.load_balancer, &hosts.target_group);
-        }
-        self.plans.push(Plan {
-            from_ms: now_ms,
-            flows,
-            hosts,
-        });
-        // A plan is still needed while the one after it began within what is kept.
-        let ended = self
-            .plans
-            .partition_point(|plan| plan.from_ms < now_ms - LONGEST_MS);
-        self.plans.drain(..ended.saturating_sub(1));
     }
 
-    /// The plans that held between two moments, each with how many milliseconds of it.
-    fn plans_within(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = (&Plan, i64)> {
-        let first = self
-            .plans
-            .partition_point(|plan| plan.from_ms <= from_ms)
-            .saturating_sub(1);
-        let rest = &self.plans[first.min(self.plans.len())..];
-        rest.iter()
-            .enumerate()
-            .take_while(move |(_, plan)| plan.from_ms < to_ms)
-            .map(move |(index, plan)| {
-                let next = rest.get(index + 1).map_or(to_ms, |next| next.from_ms);
-                (plan, next.min(to_ms) - plan.from_ms.max(from_ms))
-            })
-            .filter(|(_, ms)| *ms > 0)
+    fn change(&mut self, now_ms: i64, place: Place, change: impl FnOnce(&mut Plan)) {
+        let plans = self.places.entry(place).or_default();
+        let mut plan = plans.last().cloned().unwrap_or_else(|| Plan {
+            from_ms: now_ms,
+            streams: Box::default(),
+            hosts: None,
+        });
+        change(&mut plan);
+        plan.from_ms = now_ms;
+        if plans.last().is_some_and(|last| last.from_ms == now_ms) {
+            plans.pop();
+        }
+        let same = |last: &Plan| last.streams == plan.streams && last.hosts == plan.hosts;
+        if plans.last().is_some_and(same) {
+            return;
+        }
+        plans.push(plan);
+        // A plan is still needed while the one after it began within what is kept.
+        let ended = plans.partition_point(|plan| plan.from_ms < now_ms - LONGEST_MS);
+        plans.drain(..ended.saturating_sub(1));
+    }
+
+    /// The plans of every place that a metric is about.
+    fn about(&self, subject: &Subject<'_>) -> Vec<&[Plan]> {
+        let plans = |balancer: &str, group: &str| {
+            let place = (balancer.to_string(), group.to_string());
+            self.places.get(&place).map(Vec::as_slice)
+        };
+        match (subject.load_balancer, subject.target_group) {
+            (Some(balancer), Some(group)) => plans(balancer, group).into_iter().collect(),
+            (Some(balancer), None) => self
+                .places
+                .range((balancer.to_string(), String::new())..)
+                .take_while(|((owner, _), _)| owner == balancer)
+                .map(|(_, plans)| plans.as_slice())
+                .collect(),
+            (None, group) => {
+                let group = group.unwrap_or_default();
+                let balancers = self.behind.get(group).into_iter().flatten();
+                balancers
+                    .filter_map(|balancer| plans(balancer, group))
+                    .collect()
+            }
+        }
     }
 
     /// What was seen of a metric in the minute that begins at `minute_ms`; `None` where nothing was.
@@ -229,20 +279,21 @@ impl Observed {
             }
             _ => {}
         }
-        let mut flows: BTreeMap<u64, (&Flow, f64)> = BTreeMap::new();
-        for (plan, ms) in self.plans_within(minute_ms, minute_ms + MINUTE_MS) {
-            for (identity, flow) in &plan.flows {
-                if subject.covers(flow) {
-                    let expected = flow.per_second * ms as f64 / 1000.0;
-                    flows.entry(*identity).or_insert((flow, 0.0)).1 += expected;
+        let mut flows: BTreeMap<u64, (Option<Answers>, f64)> = BTreeMap::new();
+        for plans in self.about(&subject) {
+            for (plan, ms) in within(plans, minute_ms, minute_ms + MINUTE_MS) {
+                for stream in &plan.streams {
+                    let expected = stream.per_second * ms as f64 / 1000.0;
+                    let seen = flows.entry(stream.identity);
+                    seen.or_insert((stream.answers, 0.0)).1 += expected;
                 }
             }
         }
         let mut count = 0.0;
-        for (identity, (flow, expected)) in flows {
+        for (identity, (answers, expected)) in flows {
             let mut draws = Draws(mix(self.seed ^ identity ^ mix(minute_ms.cast_unsigned())));
             let requests = poisson(&mut draws, expected);
-            let Some(answers) = flow.answers else {
+            let Some(answers) = answers else {
                 let refused = subject.target_group.is_none()
                     && (subject.metric == "RequestCount" || OWN_ERRORS.contains(&subject.metric));
                 count += if refused { requests } else { 0.0 };
@@ -281,10 +332,13 @@ impl Observed {
         }
     }
 
-    fn hosts_at(&self, subject: &Subject<'_>, at_ms: i64) -> Option<&Hosts> {
+    fn hosts_at(&self, subject: &Subject<'_>, at_ms: i64) -> Option<Hosts> {
+        subject.target_group?;
         // The count at the minute's end is the one before whatever changes at that very moment.
-        let (plan, _) = self.plans_within(at_ms - 1, at_ms).last()?;
-        plan.hosts.iter().find(|hosts| subject.is(hosts))
+        self.about(subject).into_iter().find_map(|plans| {
+            let (plan, _) = within(plans, at_ms - 1, at_ms).last()?;
+            plan.hosts
+        })
     }
 
     /// The most that the sum of a metric can be in any minute between two moments, if that is known.
@@ -296,11 +350,13 @@ impl Observed {
     ) -> Option<f64> {
         let subject = Subject::of(key).filter(|subject| subject.metric == ERRORS)?;
         let mut flows: BTreeMap<u64, f64> = BTreeMap::new();
-        for (plan, _) in self.plans_within(from_ms, to_ms) {
-            for (identity, flow) in plan.flows.iter().filter(|(_, flow)| subject.covers(flow)) {
-                let errors = flow.most_errors(60.0);
-                let held = flows.entry(*identity).or_default();
-                *held = held.max(errors);
+        for plans in self.about(&subject) {
+            for (plan, _) in within(plans, from_ms, to_ms) {
+                for stream in &plan.streams {
+                    let errors = stream.most_errors(60.0);
+                    let held = flows.entry(stream.identity).or_default();
+                    *held = held.max(errors);
+                }
             }
         }
         Some(flows.values().sum())
@@ -313,18 +369,21 @@ impl Observed {
             300_000..3_600_000 => 63 * DAY_MS,
             _ => LONGEST_MS,
         };
-        let begun = self.plans.first().map_or(i64::MAX, |plan| plan.from_ms);
+        let begun = self.begun_ms.unwrap_or(i64::MAX);
         begun
             .div_euclid(MINUTE_MS)
             .max((now_ms - kept).div_euclid(MINUTE_MS))
             * MINUTE_MS
     }
 
-    fn know(&mut self, load_balancer: &str, target_group: &str) {
-        let one = (load_balancer.to_string(), target_group.to_string());
-        self.known.insert(one);
-        if !target_group.is_empty() {
-            self.known.insert((String::new(), target_group.to_string()));
+    fn know(&mut self, place: &Place) {
+        if !self.known.contains(place) {
+            let (balancer, group) = place;
+            if !group.is_empty() {
+                let balancers = self.behind.entry(group.clone()).or_default();
+                balancers.insert(balancer.clone());
+            }
+            self.known.insert(place.clone());
         }
     }
 
@@ -332,9 +391,13 @@ impl Observed {
     pub(super) fn knows(&self, key: &MetricKey) -> bool {
         Subject::of(key).is_some_and(|subject| {
             let group = subject.target_group.unwrap_or_default();
-            let balancer = subject.load_balancer.unwrap_or_default();
-            let one = (balancer.to_string(), group.to_string());
-            self.known.contains(&one)
+            subject.load_balancer.map_or_else(
+                || self.behind.contains_key(group),
+                |balancer| {
+                    let place = (balancer.to_string(), group.to_string());
+                    self.known.contains(&place)
+                },
+            )
         })
     }
 
@@ -342,27 +405,34 @@ impl Observed {
     pub(super) fn newest(&self, key: &MetricKey, before_ms: i64, now_ms: i64) -> Option<i64> {
         let subject = Subject::of(key)?;
         let oldest = self.kept_from(MINUTE_MS, now_ms);
-        let mut end_ms = before_ms;
-        for plan in self.plans.iter().rev() {
-            // Plans that have nothing of the metric are passed over as a whole.
-            let possible = plan.flows.iter().any(|(_, flow)| subject.covers(flow))
-                || plan.hosts.iter().any(|hosts| subject.is(hosts));
-            let start_ms = plan.from_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
-            if possible {
+        let mut newest = None;
+        for plans in self.about(&subject) {
+            let mut end_ms = before_ms;
+            for plan in plans.iter().rev() {
+                // Plans that have nothing of the metric are passed over as a whole.
+                let possible = !plan.streams.is_empty() || plan.hosts.is_some();
+                let start_ms = plan.from_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
                 let mut minute_ms = (end_ms - 1).div_euclid(MINUTE_MS) * MINUTE_MS;
-                while minute_ms >= start_ms.max(oldest) && minute_ms + MINUTE_MS <= before_ms {
+                // What another place has a newer minute of need not be looked for here.
+                let from_ms = start_ms.max(oldest);
+                while possible
+                    && minute_ms >= from_ms
+                    && minute_ms + MINUTE_MS <= before_ms
+                    && newest.is_none_or(|newest| minute_ms > newest)
+                {
                     if self.minute(key, minute_ms).is_some() {
-                        return Some(minute_ms);
+                        newest = Some(minute_ms);
+                    } else {
+                        minute_ms -= MINUTE_MS;
                     }
-                    minute_ms -= MINUTE_MS;
+                }
+                end_ms = end_ms.min(start_ms + MINUTE_MS);
+                if end_ms <= oldest || newest.is_some_and(|newest| end_ms <= newest + MINUTE_MS) {
+                    break;
                 }
             }
-            end_ms = end_ms.min(start_ms + MINUTE_MS);
-            if end_ms <= oldest {
-                break;
-            }
         }
-        None
+        newest
     }
 
     /// Every metric that was ever seen.
@@ -370,12 +440,12 @@ impl Observed {
         let mut of_balancers = BTreeSet::new();
         let mut of_groups = BTreeSet::new();
         let mut alone = BTreeSet::new();
-        for plan in &self.plans {
-            for (_, flow) in &plan.flows {
-                let Some(answers) = flow.answers else {
-                    of_balancers.insert(("RequestCount", &flow.load_balancer));
+        for ((balancer, group), plans) in &self.places {
+            for stream in plans.iter().flat_map(|plan| &plan.streams) {
+                let Some(answers) = stream.answers else {
+                    of_balancers.insert(("RequestCount", balancer));
                     for name in OWN_ERRORS {
-                        of_balancers.insert((name, &flow.load_balancer));
+                        of_balancers.insert((name, balancer));
                     }
                     continue;
                 };
@@ -383,15 +453,15 @@ impl Observed {
                 let served = (answers.error_rate < 1.0).then_some("HTTPCode_Target_2XX_Count");
                 let names = ["RequestCount", "TargetResponseTime"];
                 for name in names.into_iter().chain(errors).chain(served) {
-                    of_balancers.insert((name, &flow.load_balancer));
-                    of_groups.insert((name, &flow.load_balancer, &flow.target_group));
+                    of_balancers.insert((name, balancer));
+                    of_groups.insert((name, balancer, group));
                 }
-                of_groups.insert((PER_TARGET, &flow.load_balancer, &flow.target_group));
-                alone.insert(&flow.target_group);
+                of_groups.insert((PER_TARGET, balancer, group));
+                alone.insert(group);
             }
-            for hosts in &plan.hosts {
+            if plans.iter().any(|plan| plan.hosts.is_some()) {
                 for name in ["HealthyHostCount", "UnHealthyHostCount"] {
-                    of_groups.insert((name, &hosts.load_balancer, &hosts.target_group));
+                    of_groups.insert((name, balancer, group));
                 }
             }
         }

@@ -108,6 +108,7 @@ impl Region {
             ));
         }
         if let Some(application) = self.codedeploy.applications.remove(&old) {
+            self.codedeploy.groups_changed = true;
             self.codedeploy
                 .applications
                 .insert(new.to_string(), application);
@@ -123,6 +124,7 @@ impl Region {
     pub(super) fn delete_application(&mut self, input: &Value) -> Result<Value, AwsError> {
         let name = application_name(input)?;
         self.codedeploy.applications.remove(name);
+        self.codedeploy.groups_changed = true;
         Ok(Value::map())
     }
 }

@@ -114,7 +114,11 @@ impl Region {
             let Some(found) = self.codedeploy.deployments.get(index) else {
                 continue;
             };
+            if !self.can_move(found) {
+                continue;
+            }
             let mut deployment = found.clone();
+            self.work.deployments += 1;
             if self.advance(&mut deployment) {
                 deployment.updated_at = self.now;
                 self.put_back(index, deployment);
@@ -122,6 +126,35 @@ impl Region {
             }
         }
         moved
+    }
+
+    /// Whether there could be anything to do now: false only where [`Region::advance`] would do nothing.
+    fn can_move(&self, deployment: &Deployment) -> bool {
+        let due = |at: Option<i64>| at.is_some_and(|at| at <= self.now);
+        let stop = deployment.stop_due.map(|(at, _)| at);
+        if due(stop) || due(deployment.alarm_check_due) || due(deployment.due) {
+            return true;
+        }
+        let Stage::Event(index) = deployment.stage else {
+            return false;
+        };
+        let service = || self.ecs.services.get(&deployment.service);
+        let steady = |side: &Side| {
+            let unit = service()?.unit(side.task_set.as_deref()?)?;
+            Some(unit.steady)
+        };
+        match deployment.events.get(index) {
+            None => true,
+            Some(event) if event.name == "Install" => steady(&deployment.green) == Some(true),
+            Some(event) if event.name == "AllowTraffic" => {
+                let steady = [&deployment.blue, &deployment.green]
+                    .into_iter()
+                    .all(|side| steady(side) != Some(false));
+                let since = deployment.unsteady_since;
+                steady != since.is_none() || (!steady && due(since.map(|at| at + UNSTEADY_MS)))
+            }
+            Some(event) => event.report.is_some() || due(event.will_report.map(|(at, _)| at)),
+        }
     }
 
     fn put_back(&mut self, index: usize, deployment: Deployment) {
@@ -436,7 +469,7 @@ impl Region {
             (true, None) => None,
             (true, Some(_)) => {
                 deployment.unsteady_since = None;
-                None
+                Some(true)
             }
             (false, None) => {
                 deployment.unsteady_since = Some(self.now);

@@ -407,6 +407,7 @@ impl Region {
         };
         if let Some(owner) = self.codedeploy.applications.get_mut(&application) {
             owner.groups.insert(group, created);
+            self.codedeploy.groups_changed = true;
         }
         Ok(structure! { "deploymentGroupId": id })
     }
@@ -448,6 +449,7 @@ impl Region {
         if let Some(owner) = self.codedeploy.applications.get_mut(&application) {
             owner.groups.remove(&old);
             owner.groups.insert(new.clone(), group);
+            self.codedeploy.groups_changed = true;
         }
         if new != old {
             for deployment in &mut self.codedeploy.deployments {
@@ -464,6 +466,7 @@ impl Region {
         let group = group_name(input, "deploymentGroupName")?;
         if let Some(owner) = self.codedeploy.applications.get_mut(application) {
             owner.groups.remove(group);
+            self.codedeploy.groups_changed = true;
         }
         Ok(structure! { "hooksNotCleanedUp": Vec::<Value>::new() })
     }

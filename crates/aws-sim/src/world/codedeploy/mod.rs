@@ -93,6 +93,8 @@ pub(crate) struct CodeDeploy {
     pub(crate) deployments: Vec<Deployment>,
     by_id: BTreeMap<String, usize>,
     active: BTreeSet<usize>,
+    /// Whether deployment groups may be others than when this was last asked.
+    groups_changed: bool,
 }
 
 struct Application {
@@ -370,6 +372,7 @@ impl CodeDeploy {
             deployments: Vec::new(),
             by_id: BTreeMap::new(),
             active: BTreeSet::new(),
+            groups_changed: false,
         }
     }
 
@@ -398,6 +401,11 @@ impl CodeDeploy {
                 .flatten()
             })
             .min()
+    }
+
+    /// Whether [`CodeDeploy::managed_routes`] may have changed since this was last asked.
+    pub(crate) fn take_groups_changed(&mut self) -> bool {
+        std::mem::take(&mut self.groups_changed)
     }
 
     /// Of every service that has a deployment group: the production listener and the names of the

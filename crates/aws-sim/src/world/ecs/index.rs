@@ -15,6 +15,8 @@ pub(crate) type ServiceKey = (String, String);
 pub(crate) struct Services {
     map: BTreeMap<ServiceKey, Service>,
     touched: BTreeSet<ServiceKey>,
+    /// Touched since what follows from a moment was last worked out.
+    changed: BTreeSet<ServiceKey>,
     agenda: BTreeSet<(i64, ServiceKey)>,
     due: HashMap<ServiceKey, i64>,
     by_address: HashMap<String, ServiceKey>,
@@ -63,6 +65,7 @@ impl Services {
         } else {
             self.touched.remove(&key);
         }
+        self.changed.insert(key.clone());
         self.map.insert(key, service);
     }
 
@@ -89,8 +92,15 @@ impl Services {
     }
 
     /// What the scheduler must look at, without what is due later.
-    pub(super) fn touched(&self) -> Vec<ServiceKey> {
+    pub(crate) fn touched(&self) -> Vec<ServiceKey> {
         self.touched.iter().cloned().collect()
+    }
+
+    /// Every service that may have changed since this was last asked, in order.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<ServiceKey> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.extend(self.touched.iter().cloned());
+        changed
     }
 
     /// Touches every service that is due.

@@ -29,6 +29,7 @@ mod told;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub(crate) use self::index::ServiceKey;
 use self::index::Services;
 use self::service_deployments::ServiceDeployment;
 use self::service_revisions::ServiceRevision;

@@ -109,6 +109,7 @@ impl Region {
                 self.ecs.services.plan(&key, None);
                 continue;
             };
+            self.work.services += 1;
             let again = self.schedule(&mut service);
             moved |= again;
             self.ecs.services.plan(&key, service.next_due(self.now));

@@ -5,9 +5,7 @@
 //!   uses has `unused` targets: \[D\].
 //! * Our choice: a target that no running task backs does not answer its health check.
 
-use std::collections::BTreeSet;
-
-use super::{Elb, Health, Target, forwards, invalid, required};
+use super::{Elb, Health, Target, invalid, required};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::read::{number_within, text};
@@ -16,11 +14,7 @@ use crate::world::region::Region;
 impl Elb {
     /// When a target changes by itself.
     pub(crate) fn next_due_ms(&self) -> Option<i64> {
-        self.target_groups
-            .values()
-            .flat_map(|group| group.targets.iter())
-            .filter_map(|target| target.due.map(|(at, _)| at))
-            .min()
+        self.index.next_due_ms()
     }
 
     /// Adds a target, or takes a draining one back.
@@ -42,13 +36,16 @@ impl Elb {
                     target.due = None;
                 }
                 Some(_) => {}
-                None => group.targets.push(Target {
-                    id: id.to_string(),
-                    port,
-                    zone,
-                    health: Health::Initial,
-                    due: None,
-                }),
+                None => {
+                    group.targets.push(Target {
+                        id: id.to_string(),
+                        port,
+                        zone,
+                        health: Health::Initial,
+                        due: None,
+                    });
+                    self.index.learn_target(id, target_group);
+                }
             }
         }
     }
@@ -78,26 +75,42 @@ impl Elb {
 }
 
 impl Region {
-    /// Health checks, draining and use of every target group.
+    /// Health checks, draining and use of the target groups where something happened.
     pub(crate) fn step_targets(&mut self) -> bool {
-        let used: BTreeSet<String> = self
-            .elb
-            .routes()
-            .flat_map(|(_, actions)| forwards(actions))
-            .map(|(arn, _)| arn.to_string())
-            .collect();
+        // Whether a target answers changes with its task alone, and then the service is touched.
+        let services = &self.ecs.services;
+        let touched = services.touched();
+        let addresses = touched
+            .iter()
+            .filter_map(|key| services.get(key))
+            .flat_map(|service| service.tasks.iter().map(|task| task.address.as_str()));
+        let groups = self.elb.take_groups_to_look_at(self.now, addresses);
         let mut moved = false;
-        for (arn, group) in &mut self.elb.target_groups {
+        for arn in groups {
+            let in_use = self.elb.is_used(&arn);
+            let Some(group) = self.elb.target_groups.get_to_step(&arn) else {
+                self.elb.index.plan(&arn, None);
+                continue;
+            };
+            self.work.target_groups += 1;
             let interval = group.seconds("HealthCheckIntervalSeconds") * 1000;
             let healthy_ms = interval * group.seconds("HealthyThresholdCount");
             let unhealthy_ms = interval * group.seconds("UnhealthyThresholdCount");
-            let in_use = used.contains(arn);
-            let before = group.targets.len();
-            group.targets.retain(|target| {
-                !(target.health == Health::Draining
-                    && target.due.is_some_and(|(at, _)| at <= self.now))
-            });
-            moved |= group.targets.len() != before;
+            let ended = |target: &Target| {
+                target.health == Health::Draining
+                    && target.due.is_some_and(|(at, _)| at <= self.now)
+            };
+            let gone: Vec<Target> = group
+                .targets
+                .extract_if(.., |target| ended(target))
+                .collect();
+            moved |= !gone.is_empty();
+            for target in gone {
+                // It may be registered with another port still.
+                if group.targets.iter().all(|other| other.id != target.id) {
+                    self.elb.index.forget_target(&target.id, &arn);
+                }
+            }
             for target in &mut group.targets {
                 if target.health == Health::Draining {
                     continue;
@@ -138,6 +151,8 @@ impl Region {
                     }
                 }
             }
+            let dues = group.targets.iter().filter_map(|target| target.due);
+            self.elb.index.plan(&arn, dues.map(|(at, _)| at).min());
         }
         moved
     }

@@ -69,9 +69,9 @@ impl Elb {
 
     /// What share of this listener's traffic for the pair goes to `of`, in percent; `None` if it forwards to neither.
     pub(crate) fn share(&self, listener: &str, pair: [&str; 2], of: &str) -> Option<f64> {
-        for (at, actions) in self.routes() {
+        for (_, actions) in self.routes().filter(|(at, _)| *at == listener) {
             let found = forwards(actions);
-            if at != listener || !found.iter().any(|(arn, _)| pair.contains(arn)) {
+            if !found.iter().any(|(arn, _)| pair.contains(arn)) {
                 continue;
             }
             let total: i64 = found.iter().map(|(_, weight)| weight).sum();
@@ -98,18 +98,15 @@ impl Elb {
         weights: &[(&str, i64)],
     ) -> bool {
         let mut found = false;
-        let defaults = self
-            .listeners
-            .iter_mut()
-            .filter(|(arn, _)| arn.as_str() == listener)
-            .map(|(_, listener)| &mut listener.actions);
-        let rules = self
-            .rules
-            .values_mut()
-            .filter(|rule| rule.listener == listener)
-            .map(|rule| &mut rule.actions);
-        for actions in defaults.chain(rules) {
-            for action in actions.iter_mut() {
+        for rule in [None]
+            .into_iter()
+            .chain(self.rules.of(listener).into_iter().map(Some))
+        {
+            let actions = match rule {
+                None => self.listeners.get_mut(listener).map(|one| &mut one.actions),
+                Some(rule) => self.rules.get_mut(&rule).map(|one| &mut one.actions),
+            };
+            for action in actions.into_iter().flatten() {
                 let own = std::slice::from_ref(action);
                 if !forwards(own).iter().any(|(arn, _)| pair.contains(arn)) {
                     continue;
@@ -132,7 +129,7 @@ impl Elb {
         }
         if self.sabotage == Some(Sabotage::TargetsForgotten) {
             for (arn, _) in weights.iter().filter(|(_, weight)| *weight > 0) {
-                if let Some(group) = self.target_groups.get_mut(*arn) {
+                if let Some(group) = self.target_groups.get_mut(arn) {
                     group.targets.clear();
                 }
             }
@@ -442,7 +439,7 @@ impl Region {
         let arn = required(input, "ListenerArn")?;
         self.elb.listener(arn)?;
         self.elb.listeners.remove(arn);
-        self.elb.rules.retain(|_, rule| rule.listener != arn);
+        self.elb.rules.remove_of(arn);
         Ok(Value::map())
     }
 

@@ -192,7 +192,7 @@ impl Region {
             .collect();
         for listener in gone {
             self.elb.listeners.remove(&listener);
-            self.elb.rules.retain(|_, rule| rule.listener != listener);
+            self.elb.rules.remove_of(&listener);
         }
         Ok(Value::map())
     }

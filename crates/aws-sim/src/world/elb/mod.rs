@@ -5,6 +5,7 @@
 //!   state that they share, the dispatch, and the tags.
 
 mod health;
+mod index;
 mod listeners_and_rules;
 mod load_balancers;
 mod target_groups;
@@ -12,7 +13,12 @@ mod weighted_routes;
 
 use std::collections::BTreeMap;
 
+use self::index::{Index, Tracked};
+pub(crate) use self::index::{Route, RouteKey};
+#[cfg(test)]
 pub(crate) use self::listeners_and_rules::forwards;
+#[cfg(not(test))]
+use self::listeners_and_rules::forwards;
 use super::read::{number_within, tags, tags_value, text, texts};
 use super::region::Region;
 use super::sabotage::Sabotage;
@@ -24,9 +30,10 @@ use crate::value::Value;
 #[derive(Default)]
 pub(crate) struct Elb {
     pub(crate) load_balancers: BTreeMap<String, LoadBalancer>,
-    pub(crate) target_groups: BTreeMap<String, TargetGroup>,
-    pub(crate) listeners: BTreeMap<String, Listener>,
-    pub(crate) rules: BTreeMap<String, Rule>,
+    pub(crate) target_groups: Tracked<TargetGroup>,
+    pub(crate) listeners: Tracked<Listener>,
+    pub(crate) rules: Tracked<Rule>,
+    index: Index,
     tags: BTreeMap<String, BTreeMap<String, String>>,
     /// How it is wrong on purpose.
     pub(crate) sabotage: Option<Sabotage>,

@@ -36,6 +36,13 @@ impl TargetGroup {
 impl Elb {
     /// The load balancers whose listeners forward to this target group.
     pub(crate) fn load_balancers_of(&self, target_group: &str) -> BTreeSet<String> {
+        if self.routes_are_known() {
+            return self
+                .routes_to(target_group)
+                .filter_map(|(_, route)| self.listeners.get(&route.listener))
+                .map(|listener| listener.load_balancer.clone())
+                .collect();
+        }
         self.routes()
             .filter(|(_, actions)| {
                 forwards(actions)
@@ -48,10 +55,7 @@ impl Elb {
     }
 
     pub(crate) fn target_group_by_name(&self, name: &str) -> Option<&str> {
-        self.target_groups
-            .iter()
-            .find(|(_, group)| group.name == name)
-            .map(|(arn, _)| arn.as_str())
+        self.index.group_named(name)
     }
 
     fn target_group_value(&self, arn: &str, group: &TargetGroup) -> Value {
@@ -171,7 +175,7 @@ impl Region {
         };
         let answer = structure! { "TargetGroups": vec![self.elb.target_group_value(&arn, &group)] };
         self.elb.tags.insert(arn.clone(), tags(input.get("Tags")));
-        self.elb.target_groups.insert(arn, group);
+        self.elb.add_target_group(arn, group);
         Ok(answer)
     }
 
@@ -234,7 +238,7 @@ impl Region {
                 format!("Target group '{arn}' is currently in use by a listener or a rule"),
             ));
         }
-        self.elb.target_groups.remove(arn);
+        self.elb.remove_target_group(arn);
         Ok(Value::map())
     }
 

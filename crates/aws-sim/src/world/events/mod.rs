@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value as Json;
 
 use self::pattern::Pattern;
-pub(crate) use self::told::{ToldTasks, as_json, milliseconds};
+pub(crate) use self::told::{ToldServices, ToldTasks, as_json, milliseconds};
 use super::ids;
 use super::region::Region;
 
@@ -39,7 +39,7 @@ pub(crate) struct Events {
     fresh: Vec<Delivery>,
     numbered: u64,
     /// What of ECS was last told, so that only changes are.
-    pub(crate) told: Option<ToldTasks>,
+    pub(crate) told: Option<ToldServices>,
 }
 
 struct Rule {

@@ -11,8 +11,11 @@ use crate::value::Value;
 use crate::world::codedeploy::{Deployment, Status};
 use crate::world::region::Region;
 
-/// What of ECS was last told: task ARNs with their state, service ARNs with their steadiness, rolling
-/// deployments with their state.
+/// What of each service of ECS was last told, by cluster and name.
+pub(crate) type ToldServices = BTreeMap<(String, String), ToldTasks>;
+
+/// What of a service was last told: task ARNs with their state, the service's ARN and task sets with their
+/// steadiness, rolling deployments with their state.
 #[derive(Default)]
 pub(crate) struct ToldTasks {
     pub(crate) tasks: BTreeMap<String, (&'static str, i64)>,

@@ -7,6 +7,7 @@ mod ecs_native;
 mod ecs_rolling;
 mod invariants;
 mod limits;
+mod load;
 mod operations;
 mod queues;
 mod revisions;
@@ -222,6 +223,9 @@ impl Account {
     fn pass(&mut self, ms: i64) {
         self.world.advance_to(self.world.now_ms() + ms);
         self.effects.append(&mut self.world.take_effects());
+        for region in self.world.regions.values() {
+            assert_eq!(region.overlooked(), Vec::<String>::new());
+        }
     }
 
     /// Lets time pass until `reached`, for at most `bound` milliseconds; how long it took.
