@@ -271,9 +271,14 @@ impl Sqs {
         // A handle of an earlier receive deletes nothing, and neither does that of a message that is gone;
         // AWS answers both as if it had.
         if let Some(queue) = self.queues.get_mut(&name) {
-            queue.messages.retain(|message| {
-                message.id != receipt.message || message.receives != receipt.receives
+            // What was received is near the front of the queue.
+            let mut messages = queue.messages.iter();
+            let found = messages.position(|message| {
+                message.id == receipt.message && message.receives == receipt.receives
             });
+            if let Some(at) = found {
+                queue.messages.remove(at);
+            }
         }
         Ok(Value::map())
     }
