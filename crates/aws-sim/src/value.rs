@@ -4,8 +4,6 @@
 //! CBOR or Query/XML. Query requests carry only text, so the readers below accept text where a
 //! number or a boolean is meant, exactly as AWS's own Query services do.
 
-use std::collections::BTreeMap;
-
 /// One value of a request or an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -24,7 +22,149 @@ pub enum Value {
     /// A list.
     List(Vec<Value>),
     /// A structure or map.
-    Map(BTreeMap<String, Value>),
+    Map(Members),
+}
+
+/// The members of a structure or map, by name: as a `BTreeMap` has them, but in a list that takes no more room than
+/// they need. Most structures have few members, of which an account keeps a great many.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Members(Vec<(String, Value)>);
+
+impl Members {
+    /// None.
+    pub const fn new() -> Members {
+        Members(Vec::new())
+    }
+
+    /// Where the member is, or where it would stand.
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(own, _)| own.as_str().cmp(name))
+    }
+
+    /// The member of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(self.find(name).ok()?).map(|(_, value)| value)
+    }
+
+    /// The member of this name, to change.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        let at = self.find(name).ok()?;
+        self.0.get_mut(at).map(|(_, value)| value)
+    }
+
+    /// Whether there is a member of this name.
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.find(name).is_ok()
+    }
+
+    /// Adds a member or puts another in its place, which is answered.
+    pub fn insert(&mut self, name: String, value: Value) -> Option<Value> {
+        match self.find(&name) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                self.0.insert(at, (name, value));
+                None
+            }
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let at = self.find(name).ok()?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Keeps the members for which this holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&String, &mut Value) -> bool) {
+        self.0.retain_mut(|(name, value)| keep(name, value));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> MembersIter<'_> {
+        self.0.iter().map(member)
+    }
+
+    /// All of them to change, by name.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut Value)> {
+        self.0.iter_mut().map(|(name, value)| (&*name, value))
+    }
+
+    /// Their names, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
+    /// Themselves, by name.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
+    /// Themselves to change, by name.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+}
+
+fn member((name, value): &(String, Value)) -> (&String, &Value) {
+    (name, value)
+}
+
+/// What [`Members::iter`] goes through.
+pub type MembersIter<'a> = std::iter::Map<
+    std::slice::Iter<'a, (String, Value)>,
+    fn(&'a (String, Value)) -> (&'a String, &'a Value),
+>;
+
+impl FromIterator<(String, Value)> for Members {
+    /// Of two members of one name the later one counts.
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(members: I) -> Members {
+        let mut all: Vec<(String, Value)> = members.into_iter().collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                std::mem::swap(&mut later.1, &mut kept.1);
+            }
+            same
+        });
+        Members(all)
+    }
+}
+
+impl Extend<(String, Value)> for Members {
+    fn extend<I: IntoIterator<Item = (String, Value)>>(&mut self, members: I) {
+        for (name, value) in members {
+            self.insert(name, value);
+        }
+    }
+}
+
+impl IntoIterator for Members {
+    type Item = (String, Value);
+    type IntoIter = std::vec::IntoIter<(String, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Members {
+    type Item = (&'a String, &'a Value);
+    type IntoIter = MembersIter<'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 static NULL: Value = Value::Null;
@@ -32,7 +172,7 @@ static NULL: Value = Value::Null;
 impl Value {
     /// An empty structure.
     pub fn map() -> Value {
-        Value::Map(BTreeMap::new())
+        Value::Map(Members::new())
     }
 
     /// The member `key`, or [`Value::Null`].
@@ -105,7 +245,7 @@ impl Value {
     }
 
     /// The structure, if it is one.
-    pub fn as_map(&self) -> Option<&BTreeMap<String, Value>> {
+    pub fn as_map(&self) -> Option<&Members> {
         match self {
             Value::Map(map) => Some(map),
             _ => None,
@@ -169,6 +309,30 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_are_kept_as_a_map_keeps_them() {
+        let named = |name: &str, number: i64| (name.to_string(), Value::Int(number));
+        let given = [("b", 1), ("a", 2), ("b", 3), ("c", 4), ("a", 5)];
+        let mut members: Members = given
+            .map(|(name, number)| named(name, number))
+            .into_iter()
+            .collect();
+        let mut one_by_one = Members::new();
+        one_by_one.extend(given.map(|(name, number)| named(name, number)));
+        assert_eq!(members, one_by_one);
+        let expected = [named("a", 5), named("b", 3), named("c", 4)];
+        assert_eq!(members.clone().into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(
+            members.insert("b".to_string(), Value::Int(6)),
+            Some(Value::Int(3))
+        );
+        assert_eq!(members.get("b"), Some(&Value::Int(6)));
+        assert_eq!(members.remove("a"), Some(Value::Int(5)));
+        assert_eq!(members.get("a"), None);
+        members.retain(|name, _| name != "c");
+        assert_eq!(members.keys().collect::<Vec<_>>(), ["b"]);
+    }
 
     #[test]
     fn seconds_beyond_what_milliseconds_hold_are_the_last_moment() {

@@ -323,7 +323,7 @@ fn the_teams_go_on_for_hours_whether_or_not_the_gate_is_answered() {
     assert_eq!(deployments(&mut simulation, "checkout-api").len(), quiet);
     let refused = simulation
         .journal()
-        .iter()
+        .into_iter()
         .find(|entry| entry.error.is_some());
     assert_eq!(refused, None);
 }

@@ -11,6 +11,8 @@ use crate::fleet::{CLUSTER, Fleet, Kind, QUEUE};
 
 /// Every so many deployments are of a bad image: of every kind in turn.
 const BAD_EACH: usize = 19;
+/// What CodeDeploy answers to a question about a deployment's target that comes too early.
+const NOT_STARTED: &str = "DeploymentNotStartedException";
 /// Every service is looked at once in so many seconds.
 const IDLE_SECONDS: usize = 30;
 /// How far back the metrics of a service that deploys are asked for.
@@ -185,8 +187,12 @@ impl Desk {
                 let begun = Instant::now();
                 let answer = match &question {
                     Question::Json(service, operation, input) => {
-                        let answer = caller.call(service, operation, input).await?;
-                        Some((*operation, answer))
+                        match caller.call(service, operation, input).await {
+                            Ok(answer) => Some((*operation, answer)),
+                            // A deployment that has just been created has no target yet.
+                            Err(error) if error.to_string().contains(NOT_STARTED) => None,
+                            Err(error) => return Err(error),
+                        }
                     }
                     Question::Elb(action, fields) => {
                         let fields: Vec<(&str, &str)> = fields
@@ -265,7 +271,7 @@ impl Desk {
     /// Continues whatever waits for somebody, and lets as many deployments begin as have ended.
     pub async fn go_on(&mut self) -> Result<(), Failure> {
         for (service, operation, input) in std::mem::take(&mut self.decisions) {
-            // It may have been seen waiting twice, or an alarm may have stopped it since.
+            // An alarm may have stopped it since it was seen waiting.
             if let Err(error) = self.caller.call(service, operation, &input).await {
                 eprintln!("not continued: {error}");
             }

@@ -55,6 +55,13 @@ impl Usage {
     }
 }
 
+/// The processor time of the thread that asks, which does not grow while others have the processor.
+pub fn of_this_thread() -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let on_processor = stat.split_whitespace().next().unwrap_or_default();
+    Ok(Duration::from_nanos(on_processor.parse()?))
+}
+
 /// The value that this share of the sorted values does not exceed, in milliseconds.
 pub fn quantile(sorted: &[Duration], share: f64) -> f64 {
     let at = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;

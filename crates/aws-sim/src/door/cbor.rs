@@ -94,17 +94,17 @@ fn from_cbor(cbor: Cbor) -> Result<Value, String> {
             Value::List(items.into_iter().map(from_cbor).collect::<Result<_, _>>()?)
         }
         Cbor::Map(members) => {
-            let mut map = std::collections::BTreeMap::new();
+            let mut map = Vec::with_capacity(members.len());
             for (key, member) in members {
                 let Cbor::Text(key) = key else {
                     return Err("a map has a key that is not text".to_string());
                 };
                 let member = from_cbor(member)?;
                 if !member.is_null() {
-                    map.insert(key, member);
+                    map.push((key, member));
                 }
             }
-            Value::Map(map)
+            Value::Map(map.into_iter().collect())
         }
         _ => return Err("the body holds a kind of CBOR value that no protocol uses".to_string()),
     })

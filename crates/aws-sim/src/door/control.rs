@@ -78,7 +78,9 @@ async fn state(State(shared): State<Arc<Shared>>) -> Response {
 async fn journal(State(shared): State<Arc<Shared>>) -> Response {
     let mut simulation = shared.lock();
     simulation.catch_up(Instant::now());
-    answer(StatusCode::OK, &simulation.journal())
+    let journal = simulation.journal_as_json();
+    drop(simulation);
+    ([(header::CONTENT_TYPE, "application/json")], journal).into_response()
 }
 
 fn clock_answer(shared: &Shared) -> Response {

@@ -264,7 +264,7 @@ impl Running {
     pub fn journal(&self) -> Vec<JournalEntry> {
         let mut simulation = self.shared.lock();
         simulation.catch_up(Instant::now());
-        simulation.journal().to_vec()
+        simulation.journal()
     }
 
     /// The whole account, as `/_sim/state` tells it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use quick_xml::escape::escape;
 
 use crate::door::{clock::rfc3339, json::non_finite};
-use crate::value::Value;
+use crate::value::{Members, Value};
 
 /// A path longer than this is no request of any client.
 const DEEPEST_PATH: usize = 32;
@@ -107,7 +107,7 @@ fn entries(node: Node) -> Value {
     let Node::Branch(items) = node else {
         return Value::Null;
     };
-    let mut map = BTreeMap::new();
+    let mut map = Members::new();
     for entry in items.into_values() {
         if let Node::Branch(mut entry) = entry
             && let Some(Node::Leaf(key)) = entry.remove("key")

@@ -3,7 +3,6 @@
 //!
 //! \[M\] botocore's models up to 1.31 for Query (`flattened`, `locationName`), 1.44.5 for JSON.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -12,7 +11,7 @@ use quick_xml::escape::escape;
 
 use crate::door::wire::{self, Request};
 use crate::door::{Shared, TICK};
-use crate::value::Value;
+use crate::value::{Members, Value};
 use crate::world::Caller;
 
 /// Lists of a request: the name in a form and the member it is.
@@ -44,7 +43,7 @@ pub fn from_query(operation: &str, form: Value) -> Value {
     let Value::Map(members) = form else {
         return form;
     };
-    let mut named = BTreeMap::new();
+    let mut named = Members::new();
     for (name, value) in members {
         if let Some((_, member)) = LISTS.iter().find(|(flat, _)| *flat == name) {
             let Value::List(items) = value else {

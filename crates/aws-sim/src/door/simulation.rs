@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -24,7 +24,7 @@ pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "eu-central-1";
 
 /// One call that changes something, as `/_sim/journal` tells it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JournalEntry {
     /// When, in simulated time, RFC 3339.
     pub at: String,
@@ -73,7 +73,8 @@ pub struct Simulation {
     pub clock: SimulatedClock,
     /// What goes wrong on purpose.
     pub faults: Faults,
-    journal: Vec<JournalEntry>,
+    /// Each entry as the JSON that it is told in, which takes a fraction of the room: nothing is ever dropped.
+    journal: Vec<Box<str>>,
     story: Option<Story>,
     effects: UnboundedSender<Effect>,
     /// By access key: account, principal, and the digits that its secret is made of.
@@ -270,7 +271,7 @@ impl Simulation {
         if is_read_only(call.service, call.operation) || is_traffic(call.service, call.operation) {
             return;
         }
-        self.journal.push(JournalEntry {
+        let entry = JournalEntry {
             at: rfc3339(self.world.now_ms()),
             service: call.service.to_string(),
             operation: call.operation.to_string(),
@@ -280,7 +281,11 @@ impl Simulation {
             error_message: error.map(|error| error.message.clone()),
             fault: call.fault,
             caller: call.caller.principal.clone(),
-        });
+        };
+        // Names are text and numbers finite, so that every entry can be written.
+        if let Ok(text) = serde_json::to_string(&entry) {
+            self.journal.push(text.into_boxed_str());
+        }
     }
 
     /// Hands out credentials whose holder is in the role's account. They do not expire: a client
@@ -338,8 +343,27 @@ impl Simulation {
     }
 
     /// Every call that changed something or tried to, in order.
-    pub fn journal(&self) -> &[JournalEntry] {
-        &self.journal
+    pub fn journal(&self) -> Vec<JournalEntry> {
+        self.latest_calls(self.journal.len())
+    }
+
+    /// The last so many of them, in order.
+    pub fn latest_calls(&self, count: usize) -> Vec<JournalEntry> {
+        let first = self.journal.len().saturating_sub(count);
+        let latest = self.journal.iter().skip(first);
+        latest
+            .filter_map(|text| serde_json::from_str(text).ok())
+            .collect()
+    }
+
+    /// How many there are.
+    pub fn calls(&self) -> usize {
+        self.journal.len()
+    }
+
+    /// All of them as a JSON array.
+    pub fn journal_as_json(&self) -> String {
+        format!("[{}]", self.journal.join(","))
     }
 
     /// The whole account with its time, for people and tests.

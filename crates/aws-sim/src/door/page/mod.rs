@@ -98,14 +98,12 @@ fn snapshot(shared: &Shared, asked: &Fields) -> Snapshot {
         wanted: named("q").unwrap_or_default(),
         said: named("said"),
         faults: simulation.faults.list().to_vec(),
-        journal: simulation
-            .journal()
-            .iter()
-            .rev()
-            .take(JOURNAL_SHOWN)
-            .cloned()
-            .collect(),
-        calls: simulation.journal().len(),
+        journal: {
+            let mut latest = simulation.latest_calls(JOURNAL_SHOWN);
+            latest.reverse();
+            latest
+        },
+        calls: simulation.calls(),
     }
 }
 

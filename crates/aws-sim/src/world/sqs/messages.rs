@@ -1,6 +1,6 @@
 //! Sending, receiving and deleting messages.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 
 use super::{Message, Queue, Sqs, invalid, missing, number};
 use crate::error::AwsError;
-use crate::value::Value;
+use crate::value::{Members, Value};
 use crate::world::read::{text, texts};
 use crate::world::{Caller, ids};
 
@@ -18,7 +18,7 @@ const MOST_IN_FLIGHT: i64 = 120_000;
 /// A message as it was sent.
 pub(super) struct Sent {
     pub(super) body: String,
-    pub(super) attributes: BTreeMap<String, Value>,
+    pub(super) attributes: Members,
     pub(super) trace: Option<String>,
     pub(super) delay_s: Option<i64>,
 }
@@ -98,7 +98,7 @@ fn add(bytes: &mut Vec<u8>, part: &[u8]) {
 
 /// The digest of message attributes \[D\] sqs-message-metadata: sorted by name, each name, type and value
 /// with its length before it.
-pub(super) fn md5_of_attributes(attributes: &BTreeMap<String, Value>) -> Option<String> {
+pub(super) fn md5_of_attributes(attributes: &Members) -> Option<String> {
     if attributes.is_empty() {
         return None;
     }
@@ -185,7 +185,7 @@ impl Sqs {
         let id = ids::uuid(&mut self.rng);
         let trace = sent.trace.as_ref().map(|trace| {
             let value = structure! { "DataType": "String", "StringValue": trace.as_str() };
-            BTreeMap::from([("AWSTraceHeader".to_string(), value)])
+            Members::from_iter([("AWSTraceHeader".to_string(), value)])
         });
         let answer = structure! {
             "MessageId": id.as_str(),
@@ -333,7 +333,7 @@ fn describe(queue: &str, message: &Message, system: &[String], wanted: &[String]
             None => one == "All" || one == name,
         })
     };
-    let attributes: BTreeMap<String, Value> = message
+    let attributes: Members = message
         .attributes
         .iter()
         .filter(|(name, _)| is_wanted(name))
@@ -352,9 +352,9 @@ fn describe(queue: &str, message: &Message, system: &[String], wanted: &[String]
 }
 
 /// Checks message attributes: at most ten, each with a type and a value of it \[D\].
-fn message_attributes(given: &Value) -> Result<BTreeMap<String, Value>, AwsError> {
+fn message_attributes(given: &Value) -> Result<Members, AwsError> {
     let Some(given) = given.as_map() else {
-        return Ok(BTreeMap::new());
+        return Ok(Members::new());
     };
     if given.len() > 10 {
         let message = "Number of message attributes [11] exceeds the allowed maximum [10].";
@@ -394,7 +394,7 @@ fn message_attributes(given: &Value) -> Result<BTreeMap<String, Value>, AwsError
 }
 
 /// Names, types and values of attributes count as parts of a message.
-fn attributes_size(attributes: &BTreeMap<String, Value>) -> i64 {
+fn attributes_size(attributes: &Members) -> i64 {
     attributes
         .iter()
         .map(|(name, value)| {
@@ -415,12 +415,12 @@ mod tests {
         let attribute = |kind: &str, value: &str| {
             structure! { "DataType": kind, "StringValue": value }
         };
-        let one = BTreeMap::from([(
+        let one = Members::from_iter([(
             "timestamp".to_string(),
             attribute("Number", "1493147359900"),
         )]);
         let digest = md5_of_attributes(&one);
         assert_eq!(digest.as_deref(), Some("235c5c510d26fb653d073faed50ae77c"));
-        assert_eq!(md5_of_attributes(&BTreeMap::new()), None);
+        assert_eq!(md5_of_attributes(&Members::new()), None);
     }
 }

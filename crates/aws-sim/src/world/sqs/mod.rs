@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Caller;
 use crate::error::AwsError;
-use crate::value::Value;
+use crate::value::{Members, Value};
 
 /// The queues of one account in one region, by name.
 pub(crate) struct Sqs {
@@ -46,7 +46,7 @@ struct Queue {
 struct Message {
     id: String,
     body: String,
-    attributes: BTreeMap<String, Value>,
+    attributes: Members,
     /// `AWSTraceHeader`, if it was sent.
     trace: Option<String>,
     sender: String,

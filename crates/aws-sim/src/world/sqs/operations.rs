@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{Queue, Sqs, invalid, missing, no_such_queue, number};
 use crate::error::AwsError;
-use crate::value::Value;
+use crate::value::{Members, Value};
 use crate::world::ids;
 use crate::world::read::{text, texts};
 
@@ -215,7 +215,7 @@ impl Sqs {
         if input
             .get("Attributes")
             .as_map()
-            .is_none_or(BTreeMap::is_empty)
+            .is_none_or(Members::is_empty)
         {
             return Err(missing("Attribute.Name"));
         }
@@ -251,7 +251,7 @@ impl Sqs {
                 }
             }
             _ => {
-                let tags: BTreeMap<String, Value> = queue
+                let tags: Members = queue
                     .tags
                     .iter()
                     .map(|(key, value)| (key.clone(), value.as_str().into()))
