@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Deref;
 
 use super::{Elb, Listener, Rule, TargetGroup, forwards};
+use crate::value::Value;
 
 /// Things by their ARN, and which of them may have changed. They are read as the map that they are in.
 pub(crate) struct Tracked<V> {
@@ -259,8 +260,38 @@ impl Elb {
         keys.filter_map(|key| Some((key, self.index.routes.get(key)?)))
     }
 
-    /// Whether listeners and rules are as health checks last saw them.
-    pub(super) fn routes_are_known(&self) -> bool {
-        self.listeners.touched.is_empty() && self.rules.touched.is_empty()
+    /// The listeners that forward to this target group now, themselves or by a rule: what health checks last saw, and
+    /// what was touched since.
+    pub(super) fn listeners_to(&self, target_group: &str) -> BTreeSet<&str> {
+        let forwards_here = |actions: &[Value]| {
+            let pairs = forwards(actions);
+            pairs.iter().any(|(arn, _)| *arn == target_group)
+        };
+        let (listeners, rules) = (&self.listeners, &self.rules);
+        let untouched = |(is_rule, arn): &RouteKey| {
+            let touched = if *is_rule {
+                &rules.touched
+            } else {
+                &listeners.touched
+            };
+            !touched.contains(arn)
+        };
+        let known = self.routes_to(target_group);
+        let known = known.filter(|(key, _)| untouched(key));
+        let defaults = listeners
+            .touched
+            .iter()
+            .filter_map(|arn| listeners.get_key_value(arn))
+            .filter(|(_, listener)| forwards_here(&listener.actions));
+        let by_rule = rules
+            .touched
+            .iter()
+            .filter_map(|arn| rules.get(arn))
+            .filter(|rule| forwards_here(&rule.actions));
+        known
+            .map(|(_, route)| route.listener.as_str())
+            .chain(defaults.map(|(arn, _)| arn.as_str()))
+            .chain(by_rule.map(|rule| rule.listener.as_str()))
+            .collect()
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Elb, TargetGroup, attribute_map, check_name, forwards, invalid, modify_attributes, required,
-};
+use super::{Elb, TargetGroup, attribute_map, check_name, invalid, modify_attributes, required};
 use crate::error::AwsError;
 use crate::value::Value;
 use crate::world::ids;
@@ -36,20 +34,9 @@ impl TargetGroup {
 impl Elb {
     /// The load balancers whose listeners forward to this target group.
     pub(crate) fn load_balancers_of(&self, target_group: &str) -> BTreeSet<String> {
-        if self.routes_are_known() {
-            return self
-                .routes_to(target_group)
-                .filter_map(|(_, route)| self.listeners.get(&route.listener))
-                .map(|listener| listener.load_balancer.clone())
-                .collect();
-        }
-        self.routes()
-            .filter(|(_, actions)| {
-                forwards(actions)
-                    .iter()
-                    .any(|(arn, _)| *arn == target_group)
-            })
-            .filter_map(|(listener, _)| self.listeners.get(listener))
+        let listeners = self.listeners_to(target_group).into_iter();
+        listeners
+            .filter_map(|listener| self.listeners.get(listener))
             .map(|listener| listener.load_balancer.clone())
             .collect()
     }
