@@ -94,8 +94,10 @@ impl DemoGuide {
         let rank = |deployment: &DeploymentView| match deployment.phase {
             Some(Phase::Shifting) => Some(0),
             Some(Phase::Baking) => Some(1),
-            Some(Phase::Holding) => Some(2),
-            Some(Phase::Testing) => Some(3),
+            // Errors need traffic: one that holds with a share of it fails at once, another only once it goes on.
+            Some(Phase::Holding) if deployment.share_new.unwrap_or(0.0) > 0.0 => Some(2),
+            Some(Phase::Holding) => Some(3),
+            Some(Phase::Testing) => Some(4),
             _ => None,
         };
         deployments

@@ -1,4 +1,5 @@
-//! The teams whose services ECS deploys itself: rolling, linear with a pause before each step, and canary.
+//! The teams whose services ECS deploys itself: rolling, linear with a pause before each step, and canary, each with a
+//! circuit breaker and an alarm.
 //!
 //! They keep to a simple calendar: a release every few days at working hours, one of them bad, one under way when the
 //! account is looked at, and from then on the next some time after the last has ended.
@@ -40,7 +41,7 @@ pub(super) enum Way {
     /// A quarter of the traffic every three minutes; from shortly before the account is looked at, each step waits at a
     /// PAUSE hook.
     LinearWithPauses,
-    /// A tenth of the traffic for ten minutes, watched by an alarm.
+    /// A tenth of the traffic for ten minutes.
     Canary,
 }
 
@@ -330,14 +331,12 @@ impl NativeTeam {
                 "roleArn": format!("arn:aws:iam::{ACCOUNT}:role/ecs-infrastructure"),
             });
         }
-        if way == Way::Canary {
-            terraform.call(
-                simulation,
-                "monitoring",
-                "PutMetricAlarm",
-                self.alarm(&balancer_arn),
-            )?;
-        }
+        terraform.call(
+            simulation,
+            "monitoring",
+            "PutMetricAlarm",
+            self.alarm(&balancer_arn),
+        )?;
         let revision = self.register(simulation, &self.environment.clone())?;
         let mut service_input = self.service_named();
         service_input["serviceName"] = service_input["service"].take();
@@ -360,10 +359,11 @@ impl NativeTeam {
 
     fn configuration(&self, pauses: bool) -> Json {
         let breaker = json!({ "enable": true, "rollback": true });
+        let alarms = json!({ "enable": true, "rollback": true, "alarmNames": [self.alarm_name()] });
         match self.habits.way {
             Way::Rolling => json!({
                 "strategy": "ROLLING", "minimumHealthyPercent": 100, "maximumPercent": 150,
-                "deploymentCircuitBreaker": breaker,
+                "alarms": alarms, "deploymentCircuitBreaker": breaker,
             }),
             Way::LinearWithPauses => {
                 let hook = json!({
@@ -374,13 +374,13 @@ impl NativeTeam {
                 json!({
                     "strategy": "LINEAR", "bakeTimeInMinutes": 5, "lifecycleHooks": hooks,
                     "linearConfiguration": { "stepPercent": 25.0, "stepBakeTimeInMinutes": 3 },
-                    "deploymentCircuitBreaker": breaker,
+                    "alarms": alarms, "deploymentCircuitBreaker": breaker,
                 })
             }
             Way::Canary => json!({
                 "strategy": "CANARY", "bakeTimeInMinutes": 10,
                 "canaryConfiguration": { "canaryPercent": 10.0, "canaryBakeTimeInMinutes": 10 },
-                "alarms": { "enable": true, "rollback": true, "alarmNames": [self.alarm_name()] },
+                "alarms": alarms,
                 "deploymentCircuitBreaker": breaker,
             }),
         }

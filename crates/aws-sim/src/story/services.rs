@@ -251,7 +251,7 @@ const REVIEWS: NativeHabits = NativeHabits {
     rest_minutes: 35,
 };
 
-/// A tenth first, with an alarm.
+/// A tenth first.
 const WISHLIST: NativeHabits = NativeHabits {
     place: &AMERICA,
     service: "wishlist",
