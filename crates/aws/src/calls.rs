@@ -65,6 +65,8 @@ calls! {
     CONTINUE_SERVICE_DEPLOYMENT = Change "ecs:ContinueServiceDeployment";
     STOP_DEPLOYMENT = Change "codedeploy:StopDeployment";
     CREATE_DEPLOYMENT = Change "codedeploy:CreateDeployment";
+    STOP_SERVICE_DEPLOYMENT = Change "ecs:StopServiceDeployment";
+    UPDATE_SERVICE = Change "ecs:UpdateService";
 }
 
 #[cfg(test)]

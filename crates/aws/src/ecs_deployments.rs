@@ -3,23 +3,16 @@
 //! definition, the images by digest and the target group that was really used.
 
 use crate::AwsAccount;
-use crate::CHANGE_ATTEMPT_TIMEOUT;
 use crate::calls;
-use crate::codedeploy::changed;
 use crate::codedeploy::name_of;
 use crate::date_time;
 use crate::error::failed;
 use crate::error::malformed;
 use crate::moment;
-use crate::watch::Sent;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_sdk_ecs::config::Builder;
 use aws_sdk_ecs::types::CreatedAt;
 use aws_sdk_ecs::types::Deployment;
 use aws_sdk_ecs::types::DeploymentConfiguration;
 use aws_sdk_ecs::types::DeploymentControllerType;
-use aws_sdk_ecs::types::DeploymentLifecycleHookAction;
 use aws_sdk_ecs::types::DeploymentLifecycleHookDetail;
 use aws_sdk_ecs::types::DeploymentLifecycleHookTargetType;
 use aws_sdk_ecs::types::DeploymentRolloutState;
@@ -34,11 +27,11 @@ use std::collections::BTreeSet;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeployedService;
 use switchback_cloud::DeploymentReading;
-use switchback_cloud::Receipt;
 use switchback_cloud::ServiceReading;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Reading;
 use switchback_domain::ecs::EcsConfiguration;
+use switchback_domain::ecs::EcsContainerPort;
 use switchback_domain::ecs::EcsHook;
 use switchback_domain::ecs::EcsHookExpiry;
 use switchback_domain::ecs::EcsHookKind;
@@ -48,7 +41,7 @@ use switchback_domain::ecs::EcsService;
 use switchback_domain::ecs::EcsSide;
 use switchback_domain::ecs::EcsStatus;
 use switchback_domain::ecs::EcsStrategy;
-use switchback_domain::gate::Verdict;
+use switchback_domain::ecs::INITIATOR_NOT_TOLD;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::ContainerImage;
 use switchback_domain::revision::RevisionArn;
@@ -187,29 +180,6 @@ impl AwsAccount {
             .collect()
     }
 
-    pub(crate) async fn answer_pause_hook(
-        &self,
-        aws_id: &str,
-        hook_id: &str,
-        verdict: Verdict,
-    ) -> Result<Receipt, CloudError> {
-        let sent = Sent::default();
-        let answer = self
-            .ecs
-            .continue_service_deployment()
-            .service_deployment_arn(aws_id)
-            .hook_id(hook_id)
-            .action(match verdict {
-                Verdict::Approve => DeploymentLifecycleHookAction::Continue,
-                Verdict::Reject => DeploymentLifecycleHookAction::Rollback,
-            })
-            .customize()
-            .config_override(exactly_once(&sent))
-            .send()
-            .await;
-        changed(calls::CONTINUE_SERVICE_DEPLOYMENT, &sent, answer).map(|(_, receipt)| receipt)
-    }
-
     async fn describe_service_revisions(
         &self,
         arns: Vec<String>,
@@ -231,18 +201,6 @@ impl AwsAccount {
         }
         Ok(revisions)
     }
-}
-
-/// For calls that change something: sent once, and it is seen whether the request left.
-fn exactly_once(sent: &Sent) -> Builder {
-    Builder::default()
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .operation_attempt_timeout(CHANGE_ATTEMPT_TIMEOUT)
-                .build(),
-        )
-        .interceptor(sent.clone())
 }
 
 /// A service without a controller of its own has ECS's. [D]
@@ -287,6 +245,8 @@ fn service_reading(service: &Service, cluster: &str) -> Result<ServiceReading, C
                 .map(configuration)
                 .unwrap_or_default(),
             target_groups: target_groups.into_iter().collect(),
+            container_ports: container_ports(service),
+            task_definition: revision(service.task_definition())?,
             primary: primary.and_then(|one| one.id()).map(str::to_string),
             current: service.current_service_deployment().map(str::to_string),
             recorded_primary: None,
@@ -306,10 +266,26 @@ fn serving(deployments: &[Deployment]) -> Result<Option<RevisionArn>, CloudError
         .filter(|one| one.rollout_state() == Some(&DeploymentRolloutState::Completed))
         .collect();
     completed.sort_by_key(|one| one.created_at().map(|at| (at.secs(), at.subsec_nanos())));
-    let arn = completed.last().and_then(|one| one.task_definition());
+    revision(completed.last().and_then(|one| one.task_definition()))
+}
+
+fn revision(arn: Option<&str>) -> Result<Option<RevisionArn>, CloudError> {
     arn.map(RevisionArn::parse)
         .transpose()
         .map_err(|error| malformed(calls::DESCRIBE_SERVICES, error.to_string()))
+}
+
+/// What the service's load balancers reach; a port that cannot be one is left out.
+fn container_ports(service: &Service) -> Vec<EcsContainerPort> {
+    let balancers = service.load_balancers().iter();
+    balancers
+        .filter_map(|balancer| {
+            Some(EcsContainerPort {
+                container: balancer.container_name()?.to_string(),
+                port: u16::try_from(balancer.container_port()?).ok()?,
+            })
+        })
+        .collect()
 }
 
 /// `arn:…:targetgroup/NAME/ID`
@@ -453,7 +429,7 @@ fn deployment_reading(
         application: String::new(),
         group: String::new(),
         config_name: ecs.configuration.strategy.word().to_string(),
-        creator: "not told by ECS".to_string(),
+        creator: INITIATOR_NOT_TOLD.to_string(),
         description: None,
         created_at,
         completed_at: one.finished_at().or(one.stopped_at()).map(moment),

@@ -5,6 +5,7 @@ mod clock;
 mod cloudwatch;
 mod codedeploy;
 mod ecs;
+mod ecs_changes;
 mod ecs_deployments;
 mod elb;
 mod error;
@@ -35,9 +36,11 @@ use switchback_cloud::MetricReading;
 use switchback_cloud::NewDeployment;
 use switchback_cloud::Receipt;
 use switchback_cloud::ServiceReading;
+use switchback_cloud::ServiceUpdate;
 use switchback_cloud::TargetGroupReading;
 use switchback_cloud::TargetHealth;
 use switchback_cloud::TaskSetReading;
+use switchback_cloud::UpdatedService;
 use switchback_domain::digest::Digest;
 use switchback_domain::ecs::is_service_deployment;
 use switchback_domain::gate::Verdict;
@@ -351,6 +354,17 @@ impl Cloud for AwsAccount {
 
     async fn stop_and_roll_back(&self, aws_id: &str) -> Result<Receipt, CloudError> {
         self.stop_deployment(aws_id).await
+    }
+
+    async fn stop_service_deployment(&self, aws_id: &str) -> Result<Receipt, CloudError> {
+        self.stop_deployment_of_service(aws_id).await
+    }
+
+    async fn update_service(
+        &self,
+        update: &ServiceUpdate,
+    ) -> Result<(UpdatedService, Receipt), CloudError> {
+        self.move_service(update).await
     }
 
     async fn create_deployment(

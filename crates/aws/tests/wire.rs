@@ -15,6 +15,7 @@ use switchback_aws::AwsSettings;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
 use switchback_cloud::NewDeployment;
+use switchback_cloud::ServiceUpdate;
 use switchback_cloud::WhatToDo;
 use switchback_domain::digest::Digest;
 use switchback_domain::ecs::EcsStatus;
@@ -181,16 +182,29 @@ async fn change(call: &str, aws: &AwsAccount) -> Result<(), CloudError> {
         "ContinueDeployment" => aws.continue_deployment("d-1").await.map(drop),
         "StopDeployment" => aws.stop_and_roll_back("d-1").await.map(drop),
         "CreateDeployment" => aws.create_deployment(&new_deployment()).await.map(drop),
+        "StopServiceDeployment" => aws.stop_service_deployment("arn").await.map(drop),
+        "UpdateService" => aws.update_service(&service_update(false)).await.map(drop),
         other => panic!("{other} changes nothing"),
     }
 }
 
-const CHANGES: [&str; 4] = [
+const CHANGES: [&str; 6] = [
     "PutLifecycleEventHookExecutionStatus",
     "ContinueDeployment",
     "StopDeployment",
     "CreateDeployment",
+    "StopServiceDeployment",
+    "UpdateService",
 ];
+
+fn service_update(force_new_deployment: bool) -> ServiceUpdate {
+    ServiceUpdate {
+        cluster: "main".to_string(),
+        service: "cart".to_string(),
+        task_definition: RevisionArn::parse("arn:aws:ecs:r:1:task-definition/cart:7").unwrap(),
+        force_new_deployment,
+    }
+}
 
 #[tokio::test]
 async fn a_change_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unknown() {
@@ -198,7 +212,9 @@ async fn a_change_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unknown()
         let account = Account::answering(vec![Answer::Lost]).await;
         let error = change(call, &account.aws).await.unwrap_err();
         assert_eq!(account.operations(), [call]);
-        assert_eq!(error.operation, format!("codedeploy:{call}"));
+        let (service, name) = error.operation.split_once(':').unwrap();
+        assert_eq!(name, call);
+        assert_eq!(service == "ecs", call.contains("Service"), "{error}");
         assert_eq!(
             (error.kind, error.code.as_str()),
             (WhatToDo::Unknown, "NoAnswer"),
@@ -321,6 +337,41 @@ async fn the_verdicts_and_the_way_back_are_sent_as_aws_names_them() {
     assert_eq!(bodies[1]["status"], "Failed");
     assert_eq!(bodies[2]["deploymentWaitType"], "READY_WAIT");
     assert_eq!(bodies[3]["autoRollbackEnabled"], true);
+}
+
+#[tokio::test]
+async fn a_service_of_ecs_is_moved_and_stopped_as_aws_names_it() {
+    let service = json!({"service": {"currentServiceDeployment": "new",
+        "deployments": [{"id": "ecs-svc/1", "status": "ACTIVE"}, {"id": "ecs-svc/2", "status": "PRIMARY"}]}});
+    let accepted = [ok(&service), ok(&service), ok(&json!({})), ok(&json!({}))];
+    let account = Account::answering(accepted.into()).await;
+    let (updated, receipt) = account
+        .aws
+        .update_service(&service_update(false))
+        .await
+        .unwrap();
+    assert_eq!(updated.primary.as_deref(), Some("ecs-svc/2"));
+    assert_eq!(updated.current.as_deref(), Some("new"));
+    assert_eq!(receipt.request_id.as_deref(), Some("request-1"));
+    account
+        .aws
+        .update_service(&service_update(true))
+        .await
+        .unwrap();
+    account.aws.stop_service_deployment("arn").await.unwrap();
+    let unreadable = account.aws.update_service(&service_update(false)).await;
+    assert_eq!(
+        unreadable.unwrap_err().kind,
+        WhatToDo::Unknown,
+        "accepted, and only what it did is not known"
+    );
+    let bodies: Vec<Value> = account.seen().into_iter().map(|seen| seen.body).collect();
+    let task_definition = "arn:aws:ecs:r:1:task-definition/cart:7";
+    let moved = json!({"cluster": "main", "service": "cart", "taskDefinition": task_definition});
+    assert_eq!(bodies[0], moved);
+    assert_eq!(bodies[1]["forceNewDeployment"], true);
+    let stopped = json!({"serviceDeploymentArn": "arn", "stopType": "ROLLBACK"});
+    assert_eq!(bodies[2], stopped);
 }
 
 #[tokio::test]
@@ -590,6 +641,7 @@ async fn a_service_of_ecs_is_found_with_how_it_is_deployed() {
         "serviceArn": arn("cart"), "serviceName": "cart", "clusterArn": cluster, "status": "ACTIVE",
         "desiredCount": 3, "runningCount": 4, "taskDefinition": definition(8),
         "loadBalancers": [{"targetGroupArn": "arn:aws:elasticloadbalancing:r:1:targetgroup/cart-blue/1",
+            "containerName": "app", "containerPort": 8080,
             "advancedConfiguration": {
                 "alternateTargetGroupArn": "arn:aws:elasticloadbalancing:r:1:targetgroup/cart-green/2"}}],
         "deploymentConfiguration": {"strategy": "CANARY", "bakeTimeInMinutes": 5,
@@ -627,6 +679,10 @@ async fn a_service_of_ecs_is_found_with_how_it_is_deployed() {
     let ecs = found.controller.ecs().unwrap();
     assert_eq!(ecs.primary.as_deref(), Some("ecs-svc/8"));
     assert_eq!(ecs.target_groups, ["cart-blue", "cart-green"]);
+    let named = ecs.task_definition.as_ref().map(|arn| arn.number());
+    assert_eq!(named, Some(8), "what it names, whatever serves");
+    let reached = &ecs.container_ports[0];
+    assert_eq!((reached.container.as_str(), reached.port), ("app", 8080));
     let configuration = &ecs.configuration;
     assert_eq!(
         (configuration.strategy, configuration.step_permille),

@@ -254,6 +254,28 @@ pub struct NewDeployment {
     pub app_spec: String,
 }
 
+/// Everything UpdateService is given to bring a service of ECS to another revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceUpdate {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The service's name.
+    pub service: String,
+    /// The revision.
+    pub task_definition: RevisionArn,
+    /// Whether a deployment begins although the service names that revision already.
+    pub force_new_deployment: bool,
+}
+
+/// How a service stands in the answer to UpdateService.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct UpdatedService {
+    /// The id of its PRIMARY deployment (`ecs-svc/…`): another one than before where a deployment began.
+    pub primary: Option<String>,
+    /// The ARN of its latest service deployment, where AWS tells it already.
+    pub current: Option<String>,
+}
+
 /// One account and region.
 ///
 /// Reading calls retry throttling and connection errors a little by themselves; the calls at the end,
@@ -396,6 +418,15 @@ pub trait Cloud: Send + Sync {
 
     /// StopDeployment with autoRollbackEnabled true.
     async fn stop_and_roll_back(&self, aws_id: &str) -> Result<Receipt, CloudError>;
+
+    /// StopServiceDeployment with stop type ROLLBACK, of a deployment of ECS.
+    async fn stop_service_deployment(&self, aws_id: &str) -> Result<Receipt, CloudError>;
+
+    /// UpdateService with a task definition; gives how the service stands in the answer.
+    async fn update_service(
+        &self,
+        update: &ServiceUpdate,
+    ) -> Result<(UpdatedService, Receipt), CloudError>;
 
     /// CreateDeployment; gives the deployment's id.
     async fn create_deployment(&self, new: &NewDeployment)

@@ -206,6 +206,8 @@ pub struct Known {
     pub rollback: Option<Outcome>,
     /// It failed or was stopped a moment ago and AWS will roll it back, but has not said yet by which deployment.
     pub rollback_awaited: bool,
+    /// Somebody asked Switchback to stop it with a rollback, and AWS was told.
+    pub stop_asked: bool,
 }
 
 /// Where a deployment is and how it ended.
@@ -488,10 +490,9 @@ mod tests {
     fn the_outcome_follows_status_rollback_and_cause() {
         use Outcome::*;
         let known = |gate_rejected, rollback| Known {
-            gate_open: false,
             gate_rejected,
             rollback,
-            rollback_awaited: false,
+            ..Known::default()
         };
         for (status, code, rolled_back, known, outcome, cause) in [
             (

@@ -192,12 +192,26 @@ pub struct EcsService {
     pub configuration: EcsConfiguration,
     /// The names of its target groups; empty for a service without a load balancer.
     pub target_groups: Vec<String>,
+    /// The containers and ports that its load balancers reach.
+    pub container_ports: Vec<EcsContainerPort>,
+    /// The task definition that the service names. A deployment that failed without a rollback leaves its own here,
+    /// although another one serves.
+    pub task_definition: Option<RevisionArn>,
     /// The id of the PRIMARY deployment (`ecs-svc/…`), when last read. Every service deployment makes another one.
     pub primary: Option<String>,
     /// The ARN of the latest service deployment, when last read.
     pub current: Option<String>,
     /// The PRIMARY deployment up to which the service's deployments are recorded.
     pub recorded_primary: Option<String>,
+}
+
+/// A container and its port that a load balancer reaches. [M: LoadBalancer]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EcsContainerPort {
+    /// The container's name.
+    pub container: String,
+    /// Its port.
+    pub port: u16,
 }
 
 /// The status of a service deployment. [M: ServiceDeploymentStatus]
@@ -251,8 +265,11 @@ pub const STAGES: [&str; 10] = [
     "PRODUCTION_TRAFFIC_SHIFT",
     "POST_PRODUCTION_TRAFFIC_SHIFT",
     "BAKE_TIME",
-    "CLEAN_UP",
+    CLEAN_UP,
 ];
+
+/// The last stage: the old tasks are removed. A stop may come too late. (aws.md §2.3)
+pub const CLEAN_UP: &str = "CLEAN_UP";
 
 /// The stage that a deployment may have before all others, when several revisions are active.
 const RECONCILE: &str = "RECONCILE_SERVICE";
@@ -439,7 +456,7 @@ fn phase(ecs: &EcsReading, known: Known) -> Phase {
         // Before each later step, ECS is at this stage again.
         Some("PRE_PRODUCTION_TRAFFIC_SHIFT" | "PRODUCTION_TRAFFIC_SHIFT") => Phase::Shifting,
         Some("POST_PRODUCTION_TRAFFIC_SHIFT" | "BAKE_TIME") => Phase::Baking,
-        Some("CLEAN_UP") => Phase::CleaningUp,
+        Some(CLEAN_UP) => Phase::CleaningUp,
         Some(_) => match ecs.target.production_permille {
             Some(1000) => Phase::Baking,
             Some(share) if share > 0 => Phase::Shifting,
@@ -485,6 +502,10 @@ fn failure(ecs: &EcsReading, known: Known) -> Option<OutcomeCause> {
 fn cause(ecs: &EcsReading, reading: &Reading, known: Known) -> OutcomeCause {
     if let Some(cause) = failure(ecs, known) {
         return cause;
+    }
+    // ECS's words for a stop that was asked for are not documented.
+    if known.stop_asked {
+        return OutcomeCause::Operator;
     }
     let reason = reading
         .error_message
@@ -573,6 +594,9 @@ pub fn stages(before: &[Stage], ecs: &EcsReading, now: Moment) -> Vec<Stage> {
     }
     stages
 }
+
+/// Who began a deployment of ECS, where nobody but CloudTrail knows.
+pub const INITIATOR_NOT_TOLD: &str = "not told by ECS";
 
 /// Whether an id of AWS's is that of a service deployment, not of a deployment of CodeDeploy.
 pub fn is_service_deployment(aws_id: &str) -> bool {

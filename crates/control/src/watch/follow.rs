@@ -159,6 +159,10 @@ impl Control {
             rollback_awaited: self
                 .rollback_awaited(cloud, &service, &after, &gates)
                 .await?,
+            stop_asked: match after.reading.ecs.as_ref().is_some_and(|ecs| ecs.rolls_back) {
+                true => self.stop_asked(&after).await?,
+                false => false,
+            },
         };
         match deployment::advance(record.standing, deployment::standing(&after.reading, known)) {
             Ok(standing) => after.standing = standing,
@@ -335,19 +339,23 @@ impl Control {
         let by_a_gate = gates.iter().any(|gate| {
             gate.kind == GateKind::CodedeployReadyWait && gate.verdict == Some(Verdict::Reject)
         });
+        Ok(by_a_gate || self.stop_asked(record).await?)
+    }
+
+    /// Whether somebody asked Switchback to stop the deployment, and AWS was told.
+    async fn stop_asked(&self, record: &DeploymentRecord) -> Result<bool, StepError> {
         let operations = self
             .inner
             .store
             .operation_list_by_deployment(&record.id)
             .await?;
-        let by_an_operation = operations.iter().any(|operation| {
+        Ok(operations.iter().any(|operation| {
             operation.kind == OperationKind::StopInFlight
                 && !matches!(
                     operation.state,
                     OperationState::Intended | OperationState::Failed
                 )
-        });
-        Ok(by_a_gate || by_an_operation)
+        }))
     }
 
     /// Reads the listener's weights and finds out which target group is old and which is new.

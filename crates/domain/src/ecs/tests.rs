@@ -362,3 +362,28 @@ fn the_strategy_is_told_as_it_will_run() {
             .contains("at least not told healthy")
     );
 }
+
+#[test]
+fn a_stop_that_was_asked_for_is_the_operators_in_whatever_words() {
+    let stands = |ecs: &EcsReading| {
+        let reading = Reading {
+            status: AwsStatus::Running,
+            error_code: None,
+            error_message: Some("words of next year".to_string()),
+            rolled_back_by: None,
+            rolls_back: None,
+            stages: Vec::new(),
+            ecs: Some(ecs.clone()),
+        };
+        let known = Known {
+            stop_asked: true,
+            ..Known::default()
+        };
+        crate::deployment::standing(&reading, known).cause
+    };
+    let mut one = ecs(EcsStatus::RollbackSuccessful, Some("CLEAN_UP"));
+    assert_eq!(stands(&one), Some(OutcomeCause::Operator));
+    // What AWS shows as a fact goes before.
+    one.breaker_open = true;
+    assert_eq!(stands(&one), Some(OutcomeCause::CircuitBreaker));
+}
