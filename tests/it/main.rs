@@ -20,6 +20,7 @@ mod campaign;
 mod crashes;
 mod deciding;
 mod ecs_gates;
+mod ecs_rollbacks;
 mod ecs_services;
 mod foreign_clients;
 mod importing;

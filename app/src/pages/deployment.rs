@@ -8,7 +8,6 @@ use crate::asks;
 use crate::live::Live;
 use crate::live::trouble_line;
 use crate::pages::Shown;
-use crate::pages::cli_act;
 use crate::pages::crumbs;
 use crate::pages::page;
 use crate::pages::rollback_link;
@@ -186,11 +185,6 @@ fn title_act(page: &DeploymentPage, gate_is_open: bool) -> AnyView {
     } else {
         "title-act dock"
     };
-    if deployment.controller == "ecs" {
-        let target = deployment.previous_revision.as_deref();
-        let target = target.filter(|_| deployment.outcome == Outcome::InProgress);
-        return cli_act(&deployment.service_id, target);
-    }
     let (text, target) = match (deployment.outcome, &deployment.previous_revision) {
         (Outcome::InProgress, Some(previous)) => ("Stop and roll back…", Some(previous.as_str())),
         (Outcome::InProgress, None) => ("Stop and roll back…", None),

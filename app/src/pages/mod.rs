@@ -145,11 +145,6 @@ pub fn crumbs(parts: Vec<(String, Option<String>)>) -> AnyView {
         .into_any()
 }
 
-/// The way to the commands that roll back a service of the controller ECS, which Switchback cannot do itself yet.
-pub fn cli_act(service: &str, target: Option<&str>) -> AnyView {
-    view! { <p class="title-act"><a class="button" href=rollback_link(service, target)>"Roll back with the AWS CLI…"</a></p> }.into_any()
-}
-
 /// The link to a service's rollback page, with a target where one is meant.
 pub fn rollback_link(service_id: &str, target: Option<&str>) -> String {
     words::link(

@@ -234,6 +234,11 @@ const fn severity(result: PreflightResult) -> u8 {
 
 fn plan_panel(page: &RollbackPage, plan: &PlanView) -> AnyView {
     let (kind, kind_note) = kind_words(plan.kind);
+    let rolling = page.service.strategy == "rolling";
+    let kind_note = match plan.kind {
+        OperationKind::StopInFlight if rolling => "Old tasks that were removed start again.",
+        _ => kind_note,
+    };
     let mut preflight = plan.preflight.clone();
     preflight.sort_by_key(|check| severity(check.result));
     let checks = preflight.iter().map(|check| {
@@ -246,6 +251,16 @@ fn plan_panel(page: &RollbackPage, plan: &PlanView) -> AnyView {
         .serving_revision
         .as_deref()
         .map_or_else(|| "what serves now".to_string(), words::revision_name);
+    let (until_then, until_note) = match rolling {
+        true => (
+            "Old and new tasks serve".to_string(),
+            "Users see what either answers.",
+        ),
+        false => (
+            format!("{until_then} keeps serving"),
+            "Users see what it answers.",
+        ),
+    };
     let changes = match plan.calls.len() {
         1 => "1 change in AWS, the rest only reads".to_string(),
         count => format!("{count} changes in AWS, the rest only reads"),
@@ -255,7 +270,7 @@ fn plan_panel(page: &RollbackPage, plan: &PlanView) -> AnyView {
             <dl class="plan-facts panel-part">
                 <div><dt>"Kind"</dt><dd><strong>{kind}</strong><span class="second">{kind_note}</span></dd></div>
                 <div><dt>"Expected"</dt><dd><strong>{plan.expected_seconds.map_or_else(|| "not known".to_string(), |seconds| duration_words(seconds * 1000))}</strong>" to full traffic"<span class="second">{plan.expected_basis.clone()}</span></dd></div>
-                <div><dt>"Until then"</dt><dd><strong>{until_then}" keeps serving"</strong><span class="second">"Users see what it answers."</span></dd></div>
+                <div><dt>"Until then"</dt><dd><strong>{until_then}</strong><span class="second">{until_note}</span></dd></div>
             </dl>
             <div class="panel-part">
                 <h3>"Preflight "<span class="quiet">{preflight_words(&plan.preflight)}</span></h3>
@@ -346,13 +361,6 @@ fn say_why(page: &RollbackPage, plan: &PlanView, notice: &Notice) -> AnyView {
             view! { <span class="when-missing">"Missing: why. Write the reason or press one above."</span><span class="when-complete">{once}</span> }.into_any(),
         ),
     };
-    if service.controller == "ecs" {
-        return view! {
-            <section class="act say-why"><h2>"3 · Run it with the AWS CLI"</h2>
-                <p id="rollback-note">"ECS itself deploys this service, and Switchback cannot roll back such a service from here yet. Run the command above; what it starts is recorded and shown here as every deployment."</p></section>
-        }
-        .into_any();
-    }
     let described = if notice.is_problem() {
         format!("{PROBLEM_ID} rollback-kept")
     } else {

@@ -2,7 +2,6 @@
 
 use crate::asks;
 use crate::pages::Shown;
-use crate::pages::cli_act;
 use crate::pages::crumbs;
 use crate::pages::now::controller_words;
 use crate::pages::page;
@@ -56,10 +55,7 @@ pub fn Service() -> impl IntoView {
 fn content(page: &ServicePage, notice: &Notice) -> AnyView {
     let service = &page.service;
     let act = page.may_roll_back.then(|| {
-        if service.controller == "ecs" {
-            return cli_act(&service.id, None);
-        }
-        view! { <p class="title-act dock"><a class="button danger" href=rollback_link(&service.id, None)>"Roll back…"</a></p> }.into_any()
+        view! { <p class="title-act dock"><a class="button danger" href=rollback_link(&service.id, None)>"Roll back…"</a></p> }
     });
     view! {
         <div class="page has-dock">
@@ -178,7 +174,7 @@ fn revisions_table(page: &ServicePage) -> AnyView {
     }
     let rows = page.revisions.iter().map(|revision| {
         let act = (page.may_roll_back && revision.cannot_be_chosen.is_none()).then(|| {
-            view! { <a href=rollback_link(&page.service.id, Some(&revision.arn))>{format!("{} :{}…", if page.service.controller == "ecs" { "AWS CLI to" } else { "Roll back to" }, revision.number)}</a> }
+            view! { <a href=rollback_link(&page.service.id, Some(&revision.arn))>{format!("Roll back to :{}…", revision.number)}</a> }
         });
         view! {
             <tr>

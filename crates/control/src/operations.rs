@@ -5,10 +5,14 @@
 //! or *unknown* asks AWS before anything else: CreateDeployment has no idempotency token, but the
 //! description carries the operation's marker (aws.md §0.1). Only when AWS, after long enough, lists no
 //! such deployment is the call made again. Before AWS has answered this process once, nothing is carried
-//! out: how long ago a call was begun is told by the account's clock.
+//! out: how long ago a call was begun is told by the account's clock. What is different where ECS itself deploys is
+//! in [`ecs`].
+
+pub(crate) mod ecs;
 
 use crate::Control;
 use crate::error::StepError;
+use crate::operations::ecs::Updated;
 use crate::watch;
 use serde::Deserialize;
 use serde::Serialize;
@@ -23,12 +27,16 @@ use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Outcome;
+use switchback_domain::ecs::is_service_deployment;
 use switchback_domain::ids::DeploymentId;
 use switchback_domain::moment::Moment;
 use switchback_domain::operation;
 use switchback_domain::operation::OperationEvent;
 use switchback_domain::operation::OperationKind;
 use switchback_domain::operation::OperationState;
+use switchback_domain::operation::update_service::UpdateIntent;
+use switchback_domain::operation::update_service::UpdateShown;
+use switchback_domain::operation::update_service::WHOSE_IT_IS;
 use switchback_store::records::OperationRecord;
 
 /// What the call of an operation needs, fixed when the intent is committed.
@@ -40,6 +48,9 @@ pub(crate) struct OperationCall {
     pub(crate) deployment_aws_id: Option<String>,
     /// What is created.
     pub(crate) new: Option<NewDeploymentCall>,
+    /// How a service of ECS is moved.
+    #[serde(default)]
+    pub(crate) update: Option<UpdateIntent>,
     /// The deployment (our id) that is undone by it.
     pub(crate) undoes: Option<String>,
 }
@@ -63,7 +74,9 @@ enum Shown {
     Effect(String),
     /// It had none.
     NoEffect,
-    /// It had none and can have none any more: AWS's id of the deployment that has succeeded.
+    /// It had an effect, as far as can be told: AWS's id, and what is not known of it.
+    InDoubt(String, String),
+    /// It had none and can have none any more, and why.
     Over(String),
     /// Too early to tell.
     TooEarly,
@@ -137,10 +150,14 @@ impl Control {
         let age = cloud.now().millis_since(record.created_at);
         if age > operation::INTENT_LIFETIME_SECONDS * 1000 {
             // An earlier call that AWS did not show in time may be shown now.
-            if record.attempts > 0
-                && let Shown::Effect(aws_id) = self.shown_effect(cloud, &record, call).await?
-            {
-                return self.found(record, aws_id).await;
+            if record.attempts > 0 {
+                match self.shown_effect(cloud, &record, call).await? {
+                    Shown::Effect(aws_id) => return self.found(record, aws_id, None).await,
+                    Shown::InDoubt(aws_id, doubt) => {
+                        return self.found(record, aws_id, Some(doubt)).await;
+                    }
+                    Shown::NoEffect | Shown::Over(_) | Shown::TooEarly => {}
+                }
             }
             let detail = "It could not be sent within 15 minutes, and the plan may no longer hold. Nothing was changed. Ask again.";
             return self
@@ -151,6 +168,13 @@ impl Control {
                 )
                 .await;
         }
+        if let Some(intent) = &call.update
+            && let Some(why) = self.overtaken(cloud, intent).await?
+        {
+            return self
+                .moved(&mut record, OperationEvent::Abandon, Some(why))
+                .await;
+        }
         // The intent outside of the database too, so that another can see what was about to happen.
         self.intent_to_ledger(&record).await?;
         record.called_at = Some(cloud.now());
@@ -158,14 +182,24 @@ impl Control {
         self.moved(&mut record, OperationEvent::Call, None).await?;
         let answer = self.send(cloud, &record, call).await;
         match answer {
-            Ok((aws_id, request_id)) => {
-                record.aws_id = Some(aws_id.clone());
-                let detail = match request_id {
-                    Some(request) => format!("{aws_id}, AWS request {request}"),
-                    None => aws_id,
+            Ok((Some(aws_id), request_id)) => {
+                let detail = match (&aws_id, request_id) {
+                    (Some(aws_id), Some(request)) => format!("{aws_id}, AWS request {request}"),
+                    (None, Some(request)) => format!("AWS request {request}"),
+                    (aws_id, None) => aws_id.clone().unwrap_or_default(),
                 };
+                record.aws_id = aws_id;
                 self.moved(&mut record, OperationEvent::Accepted, Some(detail))
                     .await?;
+            }
+            Ok((None, _)) => {
+                let detail = "AWS accepted the call, but began no deployment: the service is where it was. Nothing was changed.";
+                self.moved(
+                    &mut record,
+                    OperationEvent::Refused,
+                    Some(detail.to_string()),
+                )
+                .await?;
             }
             Err(error) => match error.kind {
                 // AWS throttled or was not reached: nothing happened, and the next activation calls again.
@@ -194,7 +228,12 @@ impl Control {
         call: &OperationCall,
         error: &CloudError,
     ) -> Result<(), StepError> {
+        // UpdateService is never refused for what an earlier one did, and what another began is not ours.
+        let certain = call.update.is_some() && record.attempts <= 1;
         let shown = loop {
+            if certain {
+                break Shown::NoEffect;
+            }
             match self.shown_effect(cloud, record, call).await? {
                 Shown::TooEarly if record.attempts > 1 => {
                     if let Some(aws_id) = self.named_in(cloud, record, error).await? {
@@ -205,10 +244,15 @@ impl Control {
                 shown => break shown,
             }
         };
-        if let Shown::Effect(aws_id) = shown {
-            record.aws_id = Some(aws_id.clone());
+        let (aws_id, detail) = match shown {
+            Shown::Effect(aws_id) => (Some(aws_id.clone()), aws_id),
+            Shown::InDoubt(aws_id, doubt) => (Some(aws_id), doubt),
+            Shown::NoEffect | Shown::Over(_) | Shown::TooEarly => (None, String::new()),
+        };
+        if aws_id.is_some() {
+            record.aws_id = aws_id;
             return self
-                .moved(record, OperationEvent::Accepted, Some(aws_id))
+                .moved(record, OperationEvent::Accepted, Some(detail))
                 .await;
         }
         let detail = format!("AWS refused: {error}. Nothing was changed.");
@@ -224,7 +268,7 @@ impl Control {
         record: &OperationRecord,
         error: &CloudError,
     ) -> Result<Option<String>, StepError> {
-        if record.kind != OperationKind::Redeploy {
+        if record.kind != OperationKind::Redeploy || ecs::intent_of(record).is_some() {
             return Ok(None);
         }
         let named: Vec<String> = deployment_ids_in(&error.message);
@@ -235,20 +279,36 @@ impl Control {
         Ok(marked(readings, record))
     }
 
-    async fn found(&self, mut record: OperationRecord, aws_id: String) -> Result<(), StepError> {
+    async fn found(
+        &self,
+        mut record: OperationRecord,
+        aws_id: String,
+        doubt: Option<String>,
+    ) -> Result<(), StepError> {
         record.aws_id = Some(aws_id.clone());
-        self.moved(&mut record, OperationEvent::Found, Some(aws_id))
+        let detail = doubt.unwrap_or(aws_id);
+        self.moved(&mut record, OperationEvent::Found, Some(detail))
             .await?;
         self.inner.wake_watch.notify_waiters();
         Ok(())
     }
 
+    /// Sends it. Gives AWS's id of what it began or ended, in case that is told, and AWS's request id; the outer `None`
+    /// says that AWS accepted a call that changed nothing.
     async fn send(
         &self,
         cloud: &dyn Cloud,
         record: &OperationRecord,
         call: &OperationCall,
-    ) -> Result<(String, Option<String>), CloudError> {
+    ) -> Result<(Option<Option<String>>, Option<String>), CloudError> {
+        if let (OperationKind::Redeploy, Some(intent)) = (record.kind, &call.update) {
+            let (updated, request_id) = self.send_update(cloud, intent).await?;
+            let began = match updated {
+                Updated::Began(aws_id) => Some(aws_id),
+                Updated::Nothing => None,
+            };
+            return Ok((began, request_id));
+        }
         match (record.kind, &call.new, &call.deployment_aws_id) {
             (OperationKind::Redeploy, Some(new), _) => {
                 let new = NewDeployment {
@@ -261,12 +321,15 @@ impl Control {
                 cloud
                     .create_deployment(&new)
                     .await
-                    .map(|(aws_id, receipt)| (aws_id, receipt.request_id))
+                    .map(|(aws_id, receipt)| (Some(Some(aws_id)), receipt.request_id))
             }
-            (OperationKind::StopInFlight | OperationKind::RejectAtGate, _, Some(aws_id)) => cloud
-                .stop_and_roll_back(aws_id)
-                .await
-                .map(|receipt| (aws_id.clone(), receipt.request_id)),
+            (OperationKind::StopInFlight | OperationKind::RejectAtGate, _, Some(aws_id)) => {
+                let receipt = match is_service_deployment(aws_id) {
+                    true => cloud.stop_service_deployment(aws_id).await?,
+                    false => cloud.stop_and_roll_back(aws_id).await?,
+                };
+                Ok((Some(Some(aws_id.clone())), receipt.request_id))
+            }
             (OperationKind::Redeploy, None, _)
             | (OperationKind::StopInFlight | OperationKind::RejectAtGate, _, None) => {
                 Err(CloudError {
@@ -288,11 +351,9 @@ impl Control {
         call: &OperationCall,
     ) -> Result<(), StepError> {
         match self.shown_effect(cloud, &record, call).await? {
-            Shown::Effect(aws_id) => self.found(record, aws_id).await,
-            Shown::Over(aws_id) => {
-                let detail = format!(
-                    "The deployment {aws_id} had succeeded before it could be stopped. Nothing was changed."
-                );
+            Shown::Effect(aws_id) => self.found(record, aws_id, None).await,
+            Shown::InDoubt(aws_id, doubt) => self.found(record, aws_id, Some(doubt)).await,
+            Shown::Over(detail) => {
                 self.moved(&mut record, OperationEvent::Refused, Some(detail))
                     .await
             }
@@ -317,6 +378,34 @@ impl Control {
         record: &OperationRecord,
         call: &OperationCall,
     ) -> Result<Shown, StepError> {
+        if let (OperationKind::Redeploy, Some(intent)) = (record.kind, &call.update) {
+            return Ok(match self.update_shown(cloud, record, intent).await? {
+                UpdateShown::Begun(aws_id, count) => {
+                    let among = match count {
+                        1 => String::new(),
+                        more => format!(" It is the first of {more}."),
+                    };
+                    let doubt = format!(
+                        "A deployment to {} began after the call: {aws_id}.{among} {WHOSE_IT_IS}",
+                        intent.task_definition.short()
+                    );
+                    Shown::InDoubt(aws_id, doubt)
+                }
+                UpdateShown::Absent => Shown::NoEffect,
+                UpdateShown::Overtaken => Shown::Over(format!(
+                    "The answer to the call was lost and it had no effect; since then something else has moved {}. Nothing was changed by it. Read the plan again.",
+                    intent.service
+                )),
+                UpdateShown::TooEarly => Shown::TooEarly,
+            });
+        }
+        if let Some(aws_id) = call
+            .deployment_aws_id
+            .as_ref()
+            .filter(|aws_id| is_service_deployment(aws_id))
+        {
+            return self.stop_shown(cloud, record, aws_id).await;
+        }
         let called_at = record.called_at.unwrap_or(record.created_at);
         let found = match (record.kind, &call.new, &call.deployment_aws_id) {
             (OperationKind::Redeploy, Some(new), _) => {
@@ -331,7 +420,11 @@ impl Control {
                 let readings = cloud.deployments(std::slice::from_ref(aws_id)).await?;
                 match readings.first().map(|reading| reading.reading.status) {
                     Some(AwsStatus::Stopped | AwsStatus::Failed) => Some(aws_id.clone()),
-                    Some(AwsStatus::Succeeded) => return Ok(Shown::Over(aws_id.clone())),
+                    Some(AwsStatus::Succeeded) => {
+                        return Ok(Shown::Over(format!(
+                            "The deployment {aws_id} had succeeded before it could be stopped. Nothing was changed."
+                        )));
+                    }
                     Some(AwsStatus::Running | AwsStatus::Ready | AwsStatus::Unknown) | None => None,
                 }
             }
@@ -360,6 +453,9 @@ impl Control {
             (_, None) => None,
         };
         let Some(deployment) = deployment else {
+            if record.aws_id.is_none() {
+                self.name_what_began(&mut record).await?;
+            }
             self.pause(0).await;
             return Ok(());
         };
@@ -371,6 +467,7 @@ impl Control {
         if record.kind == OperationKind::Redeploy && record.deployment_id.is_none() {
             record.deployment_id = Some(deployment.id.clone());
             let mut tx = self.begin().await?;
+            self.attribute(&mut tx, &record, &deployment).await?;
             record.generation = tx.operation_update(&record).await?;
             tx.commit().await?;
         }

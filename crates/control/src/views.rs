@@ -22,6 +22,7 @@ use switchback_contract::WeightStep;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::deployment::StageStatus;
 use switchback_domain::diff::Difference;
+use switchback_domain::ecs::CLEAN_UP;
 use switchback_domain::ecs::EcsReading;
 use switchback_domain::ecs::EcsStrategy;
 use switchback_domain::gate::GateKind;
@@ -30,8 +31,9 @@ use switchback_domain::gate::Verdict;
 use switchback_domain::moment::Moment;
 use switchback_domain::plan::ActiveDeployment;
 use switchback_domain::plan::Plan;
+use switchback_domain::plan::PlanFacts;
 use switchback_domain::plan::answer_pause;
-use switchback_domain::plan::expectation_words;
+use switchback_domain::plan::expectation_basis;
 use switchback_domain::plan::hook_answer;
 use switchback_domain::plan::pause_rejection_consequences;
 use switchback_domain::plan::rejection_consequences;
@@ -140,6 +142,12 @@ pub(crate) fn active(record: &DeploymentRecord, gates: &[GateRecord]) -> ActiveD
             })
             .map(|gate| (gate.id.clone(), gate.wait.clone())),
         is_rollback: record.reading.rolls_back.is_some(),
+        ecs_status: record.reading.ecs.as_ref().map(|ecs| ecs.status),
+        is_cleaning_up: record
+            .reading
+            .ecs
+            .as_ref()
+            .is_some_and(|ecs| ecs.stage.as_deref() == Some(CLEAN_UP)),
     }
 }
 
@@ -375,19 +383,11 @@ pub(crate) fn audit(record: AuditRecord) -> AuditView {
 
 pub(crate) fn plan(
     plan: &Plan,
-    past_seconds: &[i64],
+    facts: &PlanFacts,
     made_at: Moment,
     replaces: Option<&RevisionArn>,
     difference: Option<Difference>,
 ) -> PlanView {
-    let basis = match plan.kind {
-        switchback_domain::operation::OperationKind::Redeploy => expectation_words(past_seconds),
-        switchback_domain::operation::OperationKind::RejectAtGate
-        | switchback_domain::operation::OperationKind::StopInFlight => {
-            "The old tasks still run; AWS was seen to put weights back within half a minute."
-                .to_string()
-        }
-    };
     PlanView {
         digest: plan.digest.to_string(),
         kind: plan.kind,
@@ -396,7 +396,7 @@ pub(crate) fn plan(
         calls: plan.calls.clone(),
         consequences: plan.consequences.clone(),
         expected_seconds: plan.expected_seconds,
-        expected_basis: basis,
+        expected_basis: expectation_basis(plan, facts),
         may_run: plan.may_run(),
         made_at,
         replaces: replaces.map(RevisionArn::to_string),
@@ -443,11 +443,13 @@ pub(crate) fn revision(revision: &Revision, facts: &RevisionFacts<'_>) -> Revisi
         .deployments
         .iter()
         .any(|record| record.standing.outcome == Outcome::InProgress);
+    // ECS may be trying something else in vain.
+    let moves = in_progress || facts.service.controller.is_left_elsewhere(&revision.arn);
     let cannot_be_chosen = match revision.status {
         RevisionStatus::Inactive | RevisionStatus::DeleteInProgress => {
             Some("It is INACTIVE: AWS would refuse to deploy it.".to_string())
         }
-        RevisionStatus::Active | RevisionStatus::Unknown if serving && !in_progress => {
+        RevisionStatus::Active | RevisionStatus::Unknown if serving && !moves => {
             Some("It serves now.".to_string())
         }
         RevisionStatus::Active | RevisionStatus::Unknown => None,

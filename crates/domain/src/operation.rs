@@ -2,7 +2,10 @@
 //!
 //! CreateDeployment has no idempotency token (aws.md §0.1), so the intent carries a marker that is put
 //! into the deployment's description, and an intent whose call may or may not have happened is
-//! resolved by listing. A call is repeated only when AWS has shown that the first had no effect.
+//! resolved by listing. A call is repeated only when AWS has shown that the first had no effect. UpdateService can
+//! carry no marker: [`update_service`] says what is done instead.
+
+pub mod update_service;
 
 use crate::deployment::words;
 use crate::ids::OperationId;
@@ -15,9 +18,9 @@ use serde::Serialize;
 pub enum OperationKind {
     /// Rejects at an open gate: the decision is the effect.
     RejectAtGate,
-    /// StopDeployment with rollback.
+    /// StopDeployment with rollback; StopServiceDeployment where ECS itself deploys.
     StopInFlight,
-    /// CreateDeployment of a recorded revision.
+    /// CreateDeployment of a recorded revision; UpdateService where ECS itself deploys.
     Redeploy,
 }
 

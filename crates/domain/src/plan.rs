@@ -6,11 +6,14 @@
 mod ecs;
 mod pause;
 
+pub use self::ecs::forces_new_deployment;
 pub use pause::answer_pause;
 pub use pause::pause_rejection_consequences;
 
 use crate::appspec;
 use crate::digest::Digest;
+use crate::ecs::EcsStatus;
+use crate::ecs::EcsStrategy;
 use crate::gate::Verdict;
 use crate::ids::DeploymentId;
 use crate::ids::GateId;
@@ -58,7 +61,7 @@ pub struct PreflightCheck {
 /// One call to AWS, and the same as a command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedCall {
-    /// `codedeploy`
+    /// `codedeploy` or `ecs`
     pub service: String,
     /// `CreateDeployment`
     pub operation: String,
@@ -118,13 +121,30 @@ pub struct ActiveDeployment {
     pub open_gate: Option<(GateId, String)>,
     /// Whether it is itself undoing another.
     pub is_rollback: bool,
+    /// AWS's status, where ECS itself deploys.
+    pub ecs_status: Option<EcsStatus>,
+    /// Whether ECS removes the old tasks already (CLEAN_UP).
+    pub is_cleaning_up: bool,
+}
+
+/// Where what a plan knows of a service of ECS is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceSight {
+    /// From the record: AWS did not answer in time, or is not asked (CodeDeploy).
+    Recorded,
+    /// AWS was asked just now.
+    Read,
+    /// AWS was asked just now, and ECS no longer deploys such a service.
+    Gone,
 }
 
 /// Everything a plan is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanFacts {
-    /// The service and its group.
+    /// The service and its group; one of ECS as AWS shows it just now.
     pub service: Service,
+    /// Whether it is as AWS shows it just now.
+    pub sight: ServiceSight,
     /// The deployment in progress, if any.
     pub active: Option<ActiveDeployment>,
     /// The revision to go back to, as recorded, with its status as AWS gave it just now.
@@ -173,13 +193,13 @@ pub fn plan(facts: &PlanFacts) -> Result<Plan, PlanRefused> {
     let undoes_active = facts.active.as_ref().filter(|active| {
         !active.is_rollback && active.previous.as_ref() == Some(&facts.target_arn)
     });
-    let mut plan = match undoes_active {
-        _ if facts.service.controller.ecs().is_some() => ecs::plan(facts, undoes_active)?,
-        Some(active) => match &active.open_gate {
+    let mut plan = match (facts.service.controller.ecs(), undoes_active) {
+        (Some(ecs), _) => ecs::plan(facts, ecs, target, undoes_active)?,
+        (None, Some(active)) => match &active.open_gate {
             Some((gate, execution)) => reject_at_gate(facts, active, gate, execution),
             None => stop_in_flight(facts, active),
         },
-        None => {
+        (None, None) => {
             let serving = facts.service.serving_revision.as_ref() == Some(&facts.target_arn);
             if serving && facts.active.is_none() {
                 return Err(PlanRefused::AlreadyServing(short));
@@ -205,7 +225,7 @@ fn digest(plan: &Plan, facts: &PlanFacts) -> Digest {
             )
         })
         .collect();
-    Digest::of(&json!({
+    let mut covered = json!({
         "service": plan.service,
         "kind": plan.kind,
         "target": plan.target,
@@ -215,7 +235,19 @@ fn digest(plan: &Plan, facts: &PlanFacts) -> Digest {
         "calls": plan.calls,
         "consequences": plan.consequences,
         "app_spec": facts.app_spec,
-    }))
+    });
+    if let Some(ecs) = facts.service.controller.ecs() {
+        // The words count tasks, and scaling must not make the plan stale; what they are made from does.
+        covered["consequences"] = json!(ecs.configuration);
+        // A service that moved since is another plan, even where the call reads the same.
+        covered["standing"] = json!({
+            "primary": ecs.primary,
+            "current": ecs.current,
+            "task_definition": ecs.task_definition,
+            "serving": facts.service.serving_revision,
+        });
+    }
+    Digest::of(&covered)
 }
 
 fn base(facts: &PlanFacts, kind: OperationKind) -> Plan {
@@ -506,7 +538,23 @@ fn redeploy(facts: &PlanFacts, target: &Revision) -> Result<Plan, PlanRefused> {
 }
 
 /// The basis of the expected time, in words.
-pub fn expectation_words(past_seconds: &[i64]) -> String {
+pub fn expectation_basis(plan: &Plan, facts: &PlanFacts) -> String {
+    match (plan.kind, facts.service.controller.ecs()) {
+        (OperationKind::Redeploy, _) => expectation_words(&facts.past_seconds),
+        (_, None) => {
+            "The old tasks still run; AWS was seen to put weights back within half a minute."
+                .to_string()
+        }
+        (_, Some(ecs)) if ecs.configuration.strategy == EcsStrategy::Rolling => {
+            "As long as the tasks that were removed need to start again.".to_string()
+        }
+        (_, Some(_)) => {
+            "The old tasks still run, so only traffic moves; AWS tells no time for it.".to_string()
+        }
+    }
+}
+
+fn expectation_words(past_seconds: &[i64]) -> String {
     match (
         past_seconds.iter().min(),
         past_seconds.iter().max(),

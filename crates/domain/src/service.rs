@@ -45,6 +45,14 @@ impl Controller {
         }
     }
 
+    /// Whether ECS was left naming another revision than this one: what a deployment that failed without a rollback
+    /// leaves behind.
+    pub fn is_left_elsewhere(&self, serving: &RevisionArn) -> bool {
+        self.ecs()
+            .and_then(|ecs| ecs.task_definition.as_ref())
+            .is_some_and(|named| named != serving)
+    }
+
     /// CodeDeploy's configuration by its name, or the word of ECS's strategy.
     pub fn strategy(&self) -> &str {
         match self {

@@ -28,16 +28,23 @@ use switchback_domain::moment::Moment;
 use switchback_domain::operation;
 use switchback_domain::operation::OperationKind;
 use switchback_domain::operation::OperationState;
+use switchback_domain::operation::update_service::UpdateIntent;
 use switchback_domain::plan;
 use switchback_domain::plan::Plan;
 use switchback_domain::plan::PlanFacts;
+use switchback_domain::plan::ServiceSight;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::revision::RevisionStatus;
+use switchback_domain::service::Controller;
 use switchback_domain::service::Service;
 use switchback_store::records::DecisionRecord;
 use switchback_store::records::DeploymentRecord;
 use switchback_store::records::GateRecord;
 use switchback_store::records::OperationRecord;
+
+/// How far back an intent names the deployments of a service of ECS that are recorded, in seconds: further than it is
+/// looked for what began since.
+const KNOWN_SECONDS: i64 = 3600;
 
 /// How long a plan waits for AWS about the revision's status before it says "unchecked".
 const PREFLIGHT_PATIENCE: Duration = Duration::from_secs(3);
@@ -57,6 +64,14 @@ impl Desk {
             });
             let found = match active {
                 Some(active) => active.previous_revision.clone(),
+                // A deployment of ECS failed without a rollback: what serves is where it goes back to.
+                None if service
+                    .serving_revision
+                    .as_ref()
+                    .is_some_and(|serving| service.controller.is_left_elsewhere(serving)) =>
+                {
+                    service.serving_revision.clone()
+                }
                 None => history
                     .iter()
                     .filter(|record| {
@@ -147,9 +162,11 @@ impl Desk {
             Some(text) => (Some(text), true),
             None => (borrowed_app_spec(history, target), false),
         };
-        let firing_alarms = self.firing_alarms(service).await;
+        let (service, sight) = self.service_now(service).await;
+        let firing_alarms = self.firing_alarms(&service).await;
         Ok(PlanFacts {
-            service: service.clone(),
+            service,
+            sight,
             active,
             target: revision,
             target_arn: target.clone(),
@@ -166,6 +183,39 @@ impl Desk {
                 .collect(),
             firing_alarms,
         })
+    }
+
+    /// A service of ECS as AWS shows it now, if it does so in time: somebody may move it without Switchback, and how far
+    /// its deployments are recorded is told by comparing the two.
+    async fn service_now(&self, service: &Service) -> (Service, ServiceSight) {
+        let recorded = || (service.clone(), ServiceSight::Recorded);
+        let (Some(ecs), Some(cloud)) = (
+            service.controller.ecs(),
+            self.control.cloud(&service.region),
+        ) else {
+            return recorded();
+        };
+        let names = [service.name.clone()];
+        let read = cloud.ecs_services_named(&service.cluster, &names);
+        let read = match tokio::time::timeout(PREFLIGHT_PATIENCE, read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(_)) | Err(_) => return recorded(),
+        };
+        let Some(now) = read.into_iter().next() else {
+            return (service.clone(), ServiceSight::Gone);
+        };
+        let mut controller = now.controller;
+        if let Controller::Ecs(now) = &mut controller {
+            now.recorded_primary = ecs.recorded_primary.clone();
+        }
+        let service = Service {
+            controller,
+            serving_revision: now.serving.or_else(|| service.serving_revision.clone()),
+            desired_count: now.desired_count,
+            running_count: now.running_count,
+            ..service.clone()
+        };
+        (service, ServiceSight::Read)
     }
 
     /// The group's alarms that fire now; `None` when AWS does not say in time.
@@ -220,7 +270,7 @@ impl Desk {
         let difference = self.difference(from.as_ref(), Some(&plan.target)).await?;
         Ok(views::plan(
             plan,
-            &facts.past_seconds,
+            facts,
             self.now(),
             from.as_ref(),
             difference,
@@ -240,22 +290,28 @@ impl Desk {
         let id = OperationId::from_random((self.control.inner.random)());
         let history = self.history(service).await?;
         let undoes = match plan.kind {
-            OperationKind::Redeploy => history
-                .iter()
-                .find(|record| {
-                    record.standing.outcome == Outcome::Succeeded
-                        && record.target_revision == service.serving_revision
-                })
-                .map(|record| record.id.to_string()),
+            OperationKind::Redeploy => undone(&history, facts).map(|record| record.id.to_string()),
             OperationKind::RejectAtGate | OperationKind::StopInFlight => None,
         };
-        let group = service.controller.group().ok_or_else(|| {
-            Refusal::new(
-                RefusalKind::Conflict,
-                "plan_blocked",
-                "ECS itself deploys this service, and Switchback cannot roll back such a service from here yet.",
-            )
-        })?;
+        let redeploys = plan.kind == OperationKind::Redeploy;
+        let update = facts
+            .service
+            .controller
+            .ecs()
+            .filter(|_| redeploys)
+            .map(|ecs| UpdateIntent {
+                cluster: service.cluster.clone(),
+                service: service.name.clone(),
+                task_definition: plan.target.clone(),
+                force_new_deployment: plan::forces_new_deployment(facts, ecs),
+                primary: ecs.primary.clone(),
+                known: history
+                    .iter()
+                    .filter(|record| now.millis_since(record.started_at) <= KNOWN_SECONDS * 1000)
+                    .map(|record| record.aws_id.clone())
+                    .chain(ecs.current.clone())
+                    .collect(),
+            });
         let call = OperationCall {
             region: service.region.clone(),
             deployment_aws_id: facts
@@ -263,13 +319,18 @@ impl Desk {
                 .as_ref()
                 .map(|active| active.aws_id.clone())
                 .filter(|_| plan.kind != OperationKind::Redeploy),
-            new: (plan.kind == OperationKind::Redeploy).then(|| NewDeploymentCall {
-                application: group.application.clone(),
-                group: group.group.clone(),
-                config_name: group.config_name.clone(),
-                description: operation::description(&id, reason),
-                app_spec: facts.app_spec.clone().unwrap_or_default(),
-            }),
+            new: service
+                .controller
+                .group()
+                .filter(|_| redeploys)
+                .map(|group| NewDeploymentCall {
+                    application: group.application.clone(),
+                    group: group.group.clone(),
+                    config_name: group.config_name.clone(),
+                    description: operation::description(&id, reason),
+                    app_spec: facts.app_spec.clone().unwrap_or_default(),
+                }),
+            update,
             undoes,
         };
         let mut record = OperationRecord {
@@ -377,6 +438,21 @@ impl Desk {
             at,
         })
     }
+}
+
+/// The deployment that a redeployment undoes: the one that brought what serves, or, where that is where it goes back
+/// to, the one that failed and left its task definition in the service.
+fn undone<'a>(history: &'a [DeploymentRecord], facts: &PlanFacts) -> Option<&'a DeploymentRecord> {
+    let serving = facts.service.serving_revision.as_ref();
+    if serving == Some(&facts.target_arn) {
+        let named = facts.service.controller.ecs()?.task_definition.as_ref()?;
+        return history.iter().find(|record| {
+            record.target_revision.as_ref() == Some(named) && named != &facts.target_arn
+        });
+    }
+    history.iter().find(|record| {
+        record.standing.outcome == Outcome::Succeeded && record.target_revision.as_ref() == serving
+    })
 }
 
 /// The AppSpec of another deployment of the service with the revision put in: the newest that succeeded, else the newest

@@ -3,6 +3,7 @@
 use crate::Control;
 use crate::error::StepError;
 use crate::lock;
+use crate::operations::ecs::undone_by;
 use crate::watch::Trouble;
 use crate::watch::append;
 use crate::watch::ecs::target_groups_of;
@@ -28,7 +29,6 @@ use switchback_domain::deployment::StageStatus;
 use switchback_domain::deployment::Standing;
 use switchback_domain::digest::Digest;
 use switchback_domain::ids::DeploymentId;
-use switchback_domain::ids::OperationId;
 use switchback_domain::import::ImportState;
 use switchback_domain::moment::Moment;
 use switchback_domain::operation;
@@ -135,18 +135,26 @@ impl Control {
         readings.sort_by(|a, b| (a.created_at, &a.aws_id).cmp(&(b.created_at, &b.aws_id)));
         let mut trouble = Trouble::default();
         let mut recorded = 0;
+        let mut complete = read;
         for reading in readings {
-            let new = trouble.note(self.record_one(cloud, account, &reading).await);
-            if let Some(Some(record)) = new {
-                recorded += 1;
-                // What already ended is settled at once: the next one's previous revision follows from it.
-                trouble.note(self.follow_one(cloud, &record, Some(&reading)).await);
+            match trouble.note(self.record_one(cloud, account, &reading).await) {
+                Some(Some(record)) => {
+                    recorded += 1;
+                    // What already ended is settled at once: the next one's previous revision follows from it.
+                    trouble.note(self.follow_one(cloud, &record, Some(&reading)).await);
+                }
+                Some(None) => {}
+                None => {
+                    let of = reading.service.as_ref().map(|service| &service.arn);
+                    complete.retain(|service| Some(&service.arn) != of);
+                }
             }
         }
+        // One service's trouble does not keep the others from being known as recorded, and so from being rolled back.
+        trouble.note(self.recorded_of_ecs(cloud, account, complete).await);
         // Only when all are recorded, and seldom: the mark is written for the next start, not for every look.
         let due = began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000;
         let recorded = trouble.or(recorded)?;
-        self.recorded_of_ecs(cloud, account, read).await?;
         if first && codedeploy_listed {
             lock(&self.inner.looked)
                 .entry(cloud.region().to_string())
@@ -365,6 +373,7 @@ impl Control {
         let marked = reading.description.as_deref().and_then(operation::marker);
         let operation = match &marked {
             Some((operation, _)) => self.inner.store.operation_fetch(operation).await?,
+            None if ecs.is_some() => self.operation_behind(service, reading).await?,
             None => None,
         };
         let rolls_back = match &reading.reading.rolls_back {
@@ -392,7 +401,7 @@ impl Control {
         let rolls_back = rolls_back.flatten();
         let rollback_of = match (&rolls_back, &operation) {
             (Some(original), _) => Some(original.id.clone()),
-            (None, Some(operation)) => operation.call["undoes"].as_str().map(DeploymentId::new),
+            (None, Some(operation)) => undone_by(operation),
             (None, None) => None,
         };
         let initiator = match &operation {
@@ -402,9 +411,10 @@ impl Control {
                 None => reading.creator.clone(),
             },
         };
-        let reason = match &marked {
-            Some((_, reason)) => Some((*reason).to_string()),
-            None => match (&reading.description, &reading.reading.rolls_back) {
+        let reason = match (&marked, &operation) {
+            (Some((_, reason)), _) => Some((*reason).to_string()),
+            (None, Some(operation)) => Some(operation.reason.clone()),
+            (None, None) => match (&reading.description, &reading.reading.rolls_back) {
                 (Some(description), _) if !description.is_empty() => Some(description.clone()),
                 (_, Some(aws_id)) => Some(format!("Rolls back {aws_id}")),
                 _ => None,
@@ -443,9 +453,7 @@ impl Control {
             ended_at: None,
             rollback_of,
             rolled_back_by: None,
-            operation_id: marked
-                .map(|(operation, _): (OperationId, &str)| operation)
-                .filter(|_| operation.is_some()),
+            operation_id: operation.map(|operation| operation.id),
             share_new_permille: None,
             target_group_old: target_group_old.or(replaced_group),
             target_group_new: target_group_new.or(new_group),

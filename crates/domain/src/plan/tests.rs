@@ -34,6 +34,7 @@ fn facts() -> PlanFacts {
             observed_at: Moment::from_millis(0),
             generation: 1,
         },
+        sight: ServiceSight::Recorded,
         active: None,
         target: Some(Revision {
             arn: arn(1),
@@ -59,6 +60,8 @@ fn active(gate: bool) -> ActiveDeployment {
         target: Some(arn(2)),
         open_gate: gate.then(|| (GateId::new("gate-1"), "exec-1".to_string())),
         is_rollback: false,
+        ecs_status: None,
+        is_cleaning_up: false,
     }
 }
 
