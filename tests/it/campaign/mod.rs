@@ -14,6 +14,7 @@
 //! | `FAULTS_SITES` | sites side by side | 4 |
 //! | `FAULTS_REPORT` | a file for the table and every run | none |
 
+mod crew;
 mod database;
 mod proxy;
 mod report;

@@ -163,7 +163,7 @@ impl Door {
         *self.state() = State::default();
     }
 
-    /// How many calls to CodeDeploy that only read have passed.
+    /// How many calls about deployments that only read have passed.
     pub fn reads(&self) -> u64 {
         self.inner.reads.load(Ordering::Relaxed)
     }
@@ -277,6 +277,14 @@ impl Inner {
         {
             ids.retain(|id| id.as_str().is_some_and(|id| listed.contains(id)));
         }
+        if let (Some(listed), "ListServiceDeployments") = (&state.listed, operation)
+            && let Some(briefs) = answer["serviceDeployments"].as_array_mut()
+        {
+            briefs.retain(|brief| {
+                let arn = brief["serviceDeploymentArn"].as_str();
+                arn.is_some_and(|arn| listed.contains(arn))
+            });
+        }
         if state.rollbacks_unnamed
             && let Some(deployments) = answer["deploymentsInfo"].as_array_mut()
         {
@@ -307,13 +315,15 @@ fn changes_something(operation: &str) -> bool {
             | "ContinueDeployment"
             | "StopDeployment"
             | "CreateDeployment"
+            | "UpdateService"
+            | "StopServiceDeployment"
     )
 }
 
 fn forbidden(operation: &str) -> Response<Full<Bytes>> {
     let body = json!({
         "__type": "AccessDeniedException",
-        "message": format!("User is not authorized to perform: codedeploy:{operation}"),
+        "message": format!("User is not authorized to perform: {operation}"),
     });
     let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
     *answer.status_mut() = StatusCode::BAD_REQUEST;

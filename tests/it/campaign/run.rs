@@ -11,8 +11,8 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::account::Json;
 use crate::account::seconds;
+use crate::campaign::crew::Crew;
 use crate::campaign::database::Lock;
 use crate::campaign::database::Standing;
 use crate::campaign::database::Step;
@@ -26,10 +26,8 @@ use crate::campaign::table::Fault;
 use crate::campaign::table::Run;
 use crate::refusals::post_hook;
 use crate::refusals::signature;
-use crate::team::CANARY;
 use crate::team::GATE;
 use crate::team::NO_HOOK;
-use crate::team::Team;
 use crate::wait::until;
 use crate::wire;
 use crate::wire::Answer;
@@ -89,7 +87,7 @@ pub struct Record {
 
 /// What the act is about.
 struct Scene {
-    team: Arc<Team>,
+    crew: Arc<Crew>,
     /// The deployment that is decided about, stopped or undone.
     aws_id: String,
     old: String,
@@ -139,7 +137,7 @@ pub async fn carry_out(site: &mut Site, run: &Run) -> Record {
         tokio::time::sleep(Duration::from_millis(after)).await;
         let standing = site.eye().await.standing(run.act, &run.service()).await;
         site.kill_server();
-        died_at.push(boundary(site, &scene, &standing).await);
+        died_at.push(boundary(site, run, &scene, &standing).await);
         site.start_server().await;
     }
     let mut answer = asked_again(site, &scene, sent).await;
@@ -161,7 +159,7 @@ pub async fn carry_out(site: &mut Site, run: &Run) -> Record {
     if run.fault == Fault::KillAfterTheEnd {
         let standing = eye.standing(run.act, &run.service()).await;
         site.kill_server();
-        died_at.push(boundary(site, &scene, &standing).await);
+        died_at.push(boundary(site, run, &scene, &standing).await);
         site.start_server().await;
     }
     if let Some(first) = &answer {
@@ -205,37 +203,38 @@ pub async fn carry_out(site: &mut Site, run: &Run) -> Record {
 // ---- the scene -----------------------------------------------------------------------------------------
 
 async fn set(site: &Site, run: &Run) -> Scene {
-    let team = site.team(run);
+    let crew = site.crew(run);
     let service = run.service();
-    if run.act == Act::Redeploy {
-        let old = team.first_revision.clone();
+    if run.act.redeploys() {
         let history = site
             .api
             .items(&format!("/deployments?service={service}"))
             .await;
         let before = history.first().expect("the release before is recorded");
-        let new = before["target_revision"].as_str().unwrap_or_default();
+        let text = |member: &str| before[member].as_str().unwrap_or_default().to_string();
+        let new = text("target_revision");
+        let old = crew.first_revision(&new);
         return Scene {
-            aws_id: before["aws_id"].as_str().unwrap_or_default().to_string(),
+            aws_id: text("id"),
             ask: Some(rollback(site, run, &old).await),
-            new: new.to_string(),
             gate: None,
+            new,
             old,
-            team,
+            crew,
         };
     }
-    let new = team.registers("2", &[]).await;
+    let new = crew.registers("2").await;
     let hook = if run.act.has_hook() { GATE } else { NO_HOOK };
-    let aws_id = team.deploys(&new, CANARY, hook, "the release").await;
+    let aws_id = crew.deploys(&new, true, hook, "the release").await;
     let mut scene = Scene {
-        old: team.first_revision.clone(),
+        old: crew.first_revision(&new),
         new,
         gate: None,
         ask: None,
         aws_id: aws_id.clone(),
-        team,
+        crew,
     };
-    if run.act == Act::StopInFlight {
+    if run.act.is_sent_as_such() {
         site.passing("the canary takes traffic", 5, PATIENCE, async || {
             let answer = site.api.get(&format!("/deployments/{aws_id}")).await;
             if answer.status == 200 && answer.json()["phase"] == "shifting" {
@@ -290,8 +289,8 @@ async fn rollback(site: &Site, run: &Run, target: &str) -> Ask {
         .await
         .is(200);
     let kind = match run.act {
-        Act::Redeploy => "redeploy",
-        Act::StopInFlight => "stop_in_flight",
+        act if act.redeploys() => "redeploy",
+        act if act.is_sent_as_such() => "stop_in_flight",
         _ => "reject_at_gate",
     };
     assert_eq!(plan["kind"], kind, "{}: {plan}", run.name());
@@ -342,7 +341,7 @@ async fn strike(
     died_at: &mut Vec<Boundary>,
 ) -> Option<Sent> {
     let before = site.log().len();
-    let call = run.act.call();
+    let act = run.act;
     match run.fault {
         Fault::KillBeforeTheIntent => {
             let lock = site.database.lock().await;
@@ -431,14 +430,14 @@ async fn strike(
         Fault::Throttled => {
             fault(
                 site,
-                call,
+                act,
                 json!({ "fault": "throttle", "times": run.times }),
             )
             .await;
             struck(site, run, scene, run.times).await
         }
         Fault::ThrottledTooLong => {
-            fault(site, call, json!({ "fault": "throttle" })).await;
+            fault(site, act, json!({ "fault": "throttle" })).await;
             let sent = struck(site, run, scene, 1).await;
             let mut eye = site.eye().await;
             site.passing("the intent is given up", 60, PATIENCE, async || {
@@ -451,19 +450,19 @@ async fn strike(
             sent
         }
         Fault::ErrorBefore => {
-            fault(site, call, json!({ "fault": "error_before", "times": 1 })).await;
+            fault(site, act, json!({ "fault": "error_before", "times": 1 })).await;
             struck(site, run, scene, 1).await
         }
         Fault::ErrorAfter => {
-            fault(site, call, json!({ "fault": "error_after", "times": 1 })).await;
+            fault(site, act, json!({ "fault": "error_after", "times": 1 })).await;
             struck(site, run, scene, 1).await
         }
         Fault::ResponseLost => {
-            fault(site, call, json!({ "fault": "response_lost", "times": 1 })).await;
+            fault(site, act, json!({ "fault": "response_lost", "times": 1 })).await;
             struck(site, run, scene, 1).await
         }
         Fault::ConnectionCut => {
-            fault(site, call, json!({ "fault": "connection_cut", "times": 1 })).await;
+            fault(site, act, json!({ "fault": "connection_cut", "times": 1 })).await;
             struck(site, run, scene, 1).await
         }
         Fault::AnswerAfterTheEnd => {
@@ -473,7 +472,7 @@ async fn strike(
             let holding = reached(run, holding).await;
             // The client gives up after ten seconds; what is recorded by then is recorded.
             site.passing("it ends", 20, Duration::from_secs(8), async || {
-                let open = site.unfinished(&scene.team).await;
+                let open = site.unfinished(&scene.crew).await;
                 if open.is_empty() {
                     Ok(())
                 } else {
@@ -504,9 +503,9 @@ async fn strike(
             sent
         }
         Fault::ListedLate => {
-            let known: BTreeSet<String> = site.listed(&scene.team).await.into_iter().collect();
+            let known: BTreeSet<String> = site.listed(&scene.crew).await.into_iter().collect();
             site.door.lists_only(Some(known));
-            fault(site, call, json!({ "fault": "response_lost", "times": 1 })).await;
+            fault(site, act, json!({ "fault": "response_lost", "times": 1 })).await;
             let sent = struck(site, run, scene, 1).await;
             pass(site, 4, 10).await;
             sent
@@ -581,9 +580,9 @@ async fn strike(
 
 /// What the server says when an act could not be carried on.
 const fn unfinished_words(act: Act) -> &'static str {
-    match act {
-        Act::Redeploy | Act::StopInFlight => "an operation is not carried out yet",
-        _ => "a verdict is not delivered yet",
+    match act.is_sent_as_such() {
+        true => "an operation is not carried out yet",
+        false => "a verdict is not delivered yet",
     }
 }
 
@@ -605,9 +604,9 @@ async fn recover(site: &Site, lock: Option<Lock>) {
     }
 }
 
-async fn fault(site: &Site, call: &str, mut fault: Value) {
-    fault["service"] = json!("codedeploy");
-    fault["operation"] = json!(call);
+async fn fault(site: &Site, act: Act, mut fault: Value) {
+    fault["service"] = json!(act.service());
+    fault["operation"] = json!(act.call());
     site.account.tell("faults", fault).await;
 }
 
@@ -665,11 +664,12 @@ async fn pass(site: &Site, step_seconds: u32, steps: u32) {
 async fn die(site: &mut Site, run: &Run, scene: &Scene, died_at: &mut Vec<Boundary>) {
     site.kill_server();
     let standing = site.eye().await.standing(run.act, &run.service()).await;
-    died_at.push(boundary(site, scene, &standing).await);
+    died_at.push(boundary(site, run, scene, &standing).await);
 }
 
-async fn boundary(site: &Site, scene: &Scene, standing: &Standing) -> Boundary {
-    let effects = effects(&site.calls(&scene.team).await);
+async fn boundary(site: &Site, run: &Run, scene: &Scene, standing: &Standing) -> Boundary {
+    let calls = site.calls(&scene.crew).await;
+    let effects = site.effects(&scene.crew, run.act, &calls).await;
     match standing.step {
         Step::Nothing => Boundary::NothingCommitted,
         Step::Intent => Boundary::IntentOnly,
@@ -678,10 +678,6 @@ async fn boundary(site: &Site, scene: &Scene, standing: &Standing) -> Boundary {
         Step::Answered => Boundary::AnswerRecorded,
         Step::Ended => Boundary::Ended,
     }
-}
-
-fn effects(calls: &[Value]) -> usize {
-    calls.iter().filter(|call| call["error"].is_null()).count()
 }
 
 /// The same hook, as the relay posts it when it has heard no answer: signed anew.
@@ -741,13 +737,13 @@ async fn ended(site: &Site, run: &Run, scene: &Scene) {
             if standing.step < Step::Ended {
                 return Err(format!("{standing:?}"));
             }
-            let open = site.unfinished(&scene.team).await;
+            let open = site.unfinished(&scene.crew).await;
             if !open.is_empty() {
                 return Err(format!("AWS has not ended {open:?}"));
             }
             let path = format!("/deployments?service={}", run.service());
             let recorded = site.api.items(&path).await;
-            let all = site.listed(&scene.team).await;
+            let all = site.listed(&scene.crew).await;
             if recorded.len() != all.len() {
                 return Err(format!("{} of {} are recorded", recorded.len(), all.len()));
             }
@@ -779,11 +775,11 @@ async fn ended(site: &Site, run: &Run, scene: &Scene) {
 /// Holds that there is one story. Gives how many calls took effect, and how many were made.
 async fn check(site: &Site, run: &Run, scene: &Scene) -> (usize, usize) {
     let name = run.name();
-    let calls = site.calls(&scene.team).await;
-    let effects = effects(&calls);
+    let calls = site.calls(&scene.crew).await;
+    let effects = site.effects(&scene.crew, run.act, &calls).await;
     // A refused operation is over; a refused verdict is told again as long as AWS waits.
     let was_refused = matches!(run.fault, Fault::Forbidden | Fault::ThrottledTooLong)
-        && matches!(run.act, Act::Redeploy | Act::StopInFlight);
+        && run.act.is_sent_as_such();
     let expected = usize::from(!was_refused);
     assert_eq!(
         effects, expected,
@@ -805,6 +801,8 @@ async fn check(site: &Site, run: &Run, scene: &Scene) -> (usize, usize) {
                         | "ContinueDeployment"
                         | "StopDeployment"
                         | "CreateDeployment"
+                        | "UpdateService"
+                        | "StopServiceDeployment"
                 )
             )
         })
@@ -814,7 +812,8 @@ async fn check(site: &Site, run: &Run, scene: &Scene) -> (usize, usize) {
     // What AWS serves is what was asked for.
     let stays = run.act.goes_on() || was_refused;
     let serving = if stays { &scene.new } else { &scene.old };
-    assert_eq!(&scene.team.serving().await, serving, "{name}: what serves");
+    let serves = scene.crew.serving(&site.account).await;
+    assert_eq!(&serves, serving, "{name}: what serves");
 
     // The record says so.
     let mut eye = site.eye().await;
@@ -824,7 +823,7 @@ async fn check(site: &Site, run: &Run, scene: &Scene) -> (usize, usize) {
         .await
         .is(200);
     let outcome = match run.act {
-        Act::Redeploy => "succeeded",
+        act if act.redeploys() => "succeeded",
         _ if stays => "succeeded",
         _ => "rolled_back",
     };
@@ -895,7 +894,7 @@ async fn check(site: &Site, run: &Run, scene: &Scene) -> (usize, usize) {
             .filter(|event| matches!(event["detail"]["state"].as_str(), Some("done" | "failed")))
             .count();
         assert_eq!(ends, 1, "{name}: one end of the operation: {events:?}");
-        if run.act == Act::Redeploy && !was_refused {
+        if run.act.redeploys() && !was_refused {
             let id = operation["deployment_id"].as_str().unwrap_or_default();
             let begun = site.api.deployment(id).await;
             assert_eq!(begun["outcome"], "succeeded", "{name}: {begun}");
@@ -932,38 +931,4 @@ async fn audit(site: &Site, subject: &str) -> Vec<Value> {
     site.api
         .items(&format!("/audit?subject={subject}&limit=100"))
         .await
-}
-
-impl Site {
-    /// A look into the database.
-    pub async fn eye(&self) -> crate::campaign::database::Eye {
-        self.database.eye().await
-    }
-
-    /// The group's deployments, as AWS lists them.
-    pub async fn listed(&self, team: &Team) -> Vec<String> {
-        self.listed_with(team, json!(null)).await
-    }
-
-    /// Those that have not ended.
-    pub async fn unfinished(&self, team: &Team) -> Vec<String> {
-        let open = json!(["Created", "Queued", "InProgress", "Ready", "Baking"]);
-        self.listed_with(team, open).await
-    }
-
-    async fn listed_with(&self, team: &Team, statuses: Value) -> Vec<String> {
-        let mut input =
-            json!({ "applicationName": team.application, "deploymentGroupName": team.group });
-        if !statuses.is_null() {
-            input["includeOnlyStatuses"] = statuses;
-        }
-        let answer = self
-            .account
-            .call(Json::CodeDeploy, "ListDeployments", input)
-            .await;
-        let listed = answer["deployments"].as_array().into_iter().flatten();
-        listed
-            .filter_map(|id| id.as_str().map(str::to_string))
-            .collect()
-    }
 }

@@ -17,7 +17,6 @@ use rustix::process::Pid;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::Signal;
-use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -25,13 +24,12 @@ use crate::account::Account;
 use crate::account::Json;
 use crate::account::PRODUCT_KEY;
 use crate::account::REGION;
+use crate::campaign::crew::Crew;
 use crate::campaign::database::Database;
 use crate::campaign::proxy::Door;
-use crate::campaign::table::Act;
 use crate::campaign::table::Run;
 use crate::machine;
 use crate::machine::Process;
-use crate::team::AT_ONCE;
 use crate::team::NO_HOOK;
 use crate::team::Team;
 use crate::wait::until;
@@ -134,7 +132,7 @@ pub struct Site {
     pub api: Api,
     pub database: Database,
     port: u16,
-    teams: BTreeMap<u64, Arc<Team>>,
+    crews: BTreeMap<u64, Arc<Crew>>,
     /// A browser's session.
     pub session: Option<Api>,
     folder: TempDir,
@@ -174,18 +172,18 @@ impl Site {
             api: Api::with_token(&base, TOKEN),
             database,
             port,
-            teams: BTreeMap::new(),
+            crews: BTreeMap::new(),
             session: None,
             folder,
         };
         // The account's clock is hours away from the machine's, as nothing promises that they agree.
         site.account.advance(3 * 3600).await;
         for run in runs {
-            let team = Team::build(&site.account, &run.service()).await;
-            if run.act.has_ready_wait() {
-                site.waits_when_ready(&team).await;
+            let crew = Crew::build(&site.account, run).await;
+            if let (true, Crew::CodeDeploy(team)) = (run.act.has_ready_wait(), &crew) {
+                site.waits_when_ready(team).await;
             }
-            site.teams.insert(run.number, Arc::new(team));
+            site.crews.insert(run.number, Arc::new(crew));
         }
         site.start_server().await;
         site.session = Some(Api::signed_in(&base, USER, PASSWORD).await);
@@ -212,11 +210,11 @@ impl Site {
     /// A redeployment needs a deployment that it undoes.
     async fn make_a_past(&self, runs: &[Run]) {
         let mut begun = Vec::new();
-        for run in runs.iter().filter(|run| run.act == Act::Redeploy) {
-            let team = self.team(run);
-            let revision = team.registers("2", &[]).await;
+        for run in runs.iter().filter(|run| run.act.redeploys()) {
+            let crew = self.crew(run);
+            let revision = crew.registers("2").await;
             begun.push(
-                team.deploys(&revision, AT_ONCE, NO_HOOK, "the release before")
+                crew.deploys(&revision, false, NO_HOOK, "the release before")
                     .await,
             );
         }
@@ -245,8 +243,8 @@ impl Site {
     }
 
     /// The run's team.
-    pub fn team(&self, run: &Run) -> Arc<Team> {
-        self.teams[&run.number].clone()
+    pub fn crew(&self, run: &Run) -> Arc<Crew> {
+        self.crews[&run.number].clone()
     }
 
     /// Starts the server, over the same database as before.
@@ -343,28 +341,5 @@ impl Site {
             }
         })
         .await
-    }
-
-    /// Every call of the product that concerns the service.
-    pub async fn calls(&self, team: &Team) -> Vec<Value> {
-        let listed = self
-            .account
-            .call(
-                Json::CodeDeploy,
-                "ListDeployments",
-                json!({ "applicationName": team.application, "deploymentGroupName": team.group }),
-            )
-            .await;
-        let own = listed["deployments"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let mut calls = self.account.journal(PRODUCT_KEY).await;
-        calls.retain(|call| {
-            let parameters = &call["parameters"];
-            parameters["applicationName"] == team.application.as_str()
-                || own.contains(&parameters["deploymentId"])
-        });
-        calls
     }
 }

@@ -26,11 +26,15 @@ pub enum Act {
     StopInFlight,
     /// A rollback is asked for while a gate is open.
     RejectAsRollback,
+    /// A recorded revision is deployed again, by ECS itself.
+    MoveService,
+    /// A deployment of ECS itself is stopped.
+    StopServiceDeployment,
 }
 
 impl Act {
     /// Every other one has a hook, so that a fault that needs one meets it early in the table.
-    pub const ALL: [Act; 8] = [
+    pub const ALL: [Act; 10] = [
         Act::ApproveAtHook,
         Act::ApproveAtReady,
         Act::RejectAtHook,
@@ -39,6 +43,8 @@ impl Act {
         Act::Redeploy,
         Act::RejectAsRollback,
         Act::StopInFlight,
+        Act::MoveService,
+        Act::StopServiceDeployment,
     ];
 
     /// The one operation by which it changes AWS.
@@ -50,6 +56,8 @@ impl Act {
             Act::ApproveAtReady => "ContinueDeployment",
             Act::RejectAtReady | Act::StopInFlight => "StopDeployment",
             Act::Redeploy => "CreateDeployment",
+            Act::MoveService => "UpdateService",
+            Act::StopServiceDeployment => "StopServiceDeployment",
         }
     }
 
@@ -68,10 +76,25 @@ impl Act {
 
     /// Whether it is asked for as a rollback and so is an operation.
     pub const fn is_operation(self) -> bool {
-        matches!(
-            self,
-            Act::Redeploy | Act::StopInFlight | Act::RejectAsRollback
-        )
+        self.is_sent_as_such() || matches!(self, Act::RejectAsRollback)
+    }
+
+    /// Whether the operation itself is sent, not a verdict in its place.
+    pub const fn is_sent_as_such(self) -> bool {
+        self.redeploys() || matches!(self, Act::StopInFlight | Act::StopServiceDeployment)
+    }
+
+    /// Whether it begins a deployment of a recorded revision.
+    pub const fn redeploys(self) -> bool {
+        matches!(self, Act::Redeploy | Act::MoveService)
+    }
+
+    /// The service of AWS that it calls, as faults name it.
+    pub const fn service(self) -> &'static str {
+        match self {
+            Act::MoveService | Act::StopServiceDeployment => "ecs",
+            _ => "codedeploy",
+        }
     }
 
     /// Whether the new revision serves in the end.
@@ -201,8 +224,7 @@ impl Run {
         if fault == Fault::HookAgain && !act.has_hook() {
             fault = Fault::KillAfterTheEffect;
         }
-        let is_sent_as_such = matches!(act, Act::Redeploy | Act::StopInFlight);
-        if fault == Fault::ThrottledTooLong && !is_sent_as_such {
+        if fault == Fault::ThrottledTooLong && !act.is_sent_as_such() {
             // A verdict does not grow old: AWS still waits for it.
             fault = Fault::Throttled;
         }
@@ -268,7 +290,7 @@ fn the_table_has_every_pair_once_and_its_beginning_everything() {
             pairs.push((run.act, run.fault));
         }
         let distinct: BTreeSet<(Act, Fault)> = pairs.iter().copied().collect();
-        // Acts without a hook have nothing to be delivered again, and only two acts are intents that grow old.
+        // Acts without a hook have nothing to be delivered again, and only four acts are intents that grow old.
         let without = Act::ALL.iter().filter(|act| !act.has_hook()).count();
         assert_eq!(distinct.len(), pairs.len() - without - 6);
     }
