@@ -28,6 +28,7 @@ use switchback_contract::RollbackPage;
 use switchback_contract::ServiceFilter;
 use switchback_contract::ServicePage;
 use switchback_contract::ServicesPage;
+use switchback_contract::StatusPage;
 
 /// Who is signed in.
 #[server(name = AskMe, prefix = "/ask", endpoint = "me", input = GetUrl)]
@@ -129,6 +130,14 @@ pub async fn approvals_page(filter: GateFilter) -> Result<ApprovalsPage, AppErro
 pub async fn history_page(filter: DeploymentFilter) -> Result<HistoryPage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
         .history_page(filter)
+        .await?)
+}
+
+/// The page Status.
+#[server(name = AskStatusPage, prefix = "/ask", endpoint = "status-page", input = GetUrl)]
+pub async fn status_page() -> Result<StatusPage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .status_page()
         .await?)
 }
 

@@ -40,6 +40,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/approvals") view=pages::approvals::Approvals ssr=SsrMode::Async/>
                 <Route path=path!("/history") view=pages::history::History ssr=SsrMode::Async/>
                 <Route path=path!("/audit") view=pages::audit::Audit ssr=SsrMode::Async/>
+                <Route path=path!("/status") view=pages::status::Status ssr=SsrMode::Async/>
                 <Route path=path!("/sign-in") view=pages::sign_in::SignIn ssr=SsrMode::Async/>
             </FlatRoutes>
         </Router>

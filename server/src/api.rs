@@ -143,6 +143,12 @@ pub async fn deployments(desk: State<Deps>, caller: Extension<Caller>, uri: Uri)
     Ok(Json(console.deployments(filter).await?).into_response())
 }
 
+/// GET /status: how the watching goes, and what it costs in calls to AWS.
+pub async fn status(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
+    parameters(&uri, &[])?;
+    Ok(Json(console(&desk, &caller).status_page().await?).into_response())
+}
+
 /// GET /coverage: what is recorded of each account and region, and when nobody looked.
 pub async fn coverage(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
     parameters(&uri, &[])?;

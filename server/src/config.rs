@@ -26,6 +26,8 @@ pub struct Config {
     pub polling: Polling,
     /// Where what a rollback needs is kept a second time.
     pub ledger: Ledger,
+    /// Where AWS's events are read.
+    pub events: Events,
     /// The secret shared with the hook function.
     pub relay: Relay,
     /// The first administrator.
@@ -88,6 +90,15 @@ pub struct Polling {
     pub active: Duration,
     /// While nothing moves. `SWITCHBACK_POLL_IDLE_MS`
     pub idle: Duration,
+    /// While nothing moves and events arrive. `SWITCHBACK_POLL_EVENTS_MS`
+    pub events: Duration,
+}
+
+/// Where AWS's events are read.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// The URLs of SQS queues that EventBridge's rules put events into. `SWITCHBACK_EVENTS_QUEUE_URL`
+    pub queue_urls: Vec<String>,
 }
 
 /// Where what a rollback needs is kept a second time, outside of the database.
@@ -161,6 +172,8 @@ const DATABASE_URL: Setting = secret("SWITCHBACK_DATABASE_URL", "database.url");
 const REGIONS: Setting = plain("SWITCHBACK_REGIONS", "aws.regions");
 const POLL_ACTIVE: Setting = plain("SWITCHBACK_POLL_ACTIVE_MS", "polling.active_ms");
 const POLL_IDLE: Setting = plain("SWITCHBACK_POLL_IDLE_MS", "polling.idle_ms");
+const POLL_EVENTS: Setting = plain("SWITCHBACK_POLL_EVENTS_MS", "polling.events_ms");
+const EVENTS_QUEUE_URL: Setting = plain("SWITCHBACK_EVENTS_QUEUE_URL", "events.queue_url");
 const LEDGER_TABLE: Setting = plain("SWITCHBACK_LEDGER_TABLE", "ledger.table");
 const RELAY_SECRET: Setting = secret("SWITCHBACK_RELAY_SECRET", "relay.secret");
 const BOOTSTRAP_USER: Setting = plain("SWITCHBACK_BOOTSTRAP_USER", "bootstrap.user");
@@ -177,6 +190,8 @@ pub const SETTINGS: &[Setting] = &[
     REGIONS,
     POLL_ACTIVE,
     POLL_IDLE,
+    POLL_EVENTS,
+    EVENTS_QUEUE_URL,
     LEDGER_TABLE,
     RELAY_SECRET,
     BOOTSTRAP_USER,
@@ -428,6 +443,7 @@ impl Config {
             database: database(&mut reader),
             aws: aws(&mut reader),
             polling: polling(&mut reader),
+            events: events(&mut reader),
             ledger: ledger(&mut reader),
             relay: relay(&mut reader),
             bootstrap: bootstrap(&mut reader),
@@ -523,6 +539,33 @@ fn polling(reader: &mut Reader<'_>) -> Polling {
     Polling {
         active: interval(&POLL_ACTIVE, 1000),
         idle: interval(&POLL_IDLE, 30_000),
+        events: interval(&POLL_EVENTS, 300_000),
+    }
+}
+
+fn events(reader: &mut Reader<'_>) -> Events {
+    let expected = "URLs of SQS queues with commas between, each once, such as \
+                    https://sqs.eu-central-1.amazonaws.com/123456789012/switchback-events";
+    let urls = reader.parsed(&EVENTS_QUEUE_URL, expected, |text| {
+        let urls: Vec<String> = text.split(',').map(|url| url.trim().to_string()).collect();
+        let sound = |url: &String| {
+            url.parse::<http::Uri>().is_ok_and(|url| {
+                let names = url.path().split('/').filter(|name| !name.is_empty());
+                matches!(url.scheme_str(), Some("http" | "https"))
+                    && names.count() >= 2
+                    && url.query().is_none()
+                    // FIFO queues are no targets of what EventBridge itself tells.
+                    && !url.path().ends_with(".fifo")
+            })
+        };
+        let each_once = urls
+            .iter()
+            .enumerate()
+            .all(|(index, url)| !urls[..index].contains(url));
+        (urls.iter().all(sound) && each_once).then_some(urls)
+    });
+    Events {
+        queue_urls: urls.unwrap_or_default(),
     }
 }
 
@@ -686,6 +729,31 @@ mod tests {
                  each once, such as eu-central-1,us-east-1, not {wrong:?}"
             );
             assert_eq!(problems.0, [expected]);
+        }
+    }
+
+    #[test]
+    fn queues_of_events_are_named_by_their_urls() {
+        let urls = |text: &str| {
+            let given = [("SWITCHBACK_EVENTS_QUEUE_URL", text)];
+            Config::read("", &variables(&given)).map(|config| config.events.queue_urls)
+        };
+        let (one, other) = (
+            "https://sqs.eu-central-1.amazonaws.com/123456789012/switchback-events",
+            "http://127.0.0.1:4566/123456789012/events",
+        );
+        assert_eq!(urls("").unwrap(), Vec::<String>::new());
+        assert_eq!(urls(&format!("{one}, {other}")).unwrap(), [one, other]);
+        for wrong in [
+            "switchback-events",
+            "arn:aws:sqs:eu-central-1:123456789012:switchback-events",
+            "https://sqs.eu-central-1.amazonaws.com/",
+            "https://sqs.eu-central-1.amazonaws.com/123456789012/events.fifo",
+            &format!("{one},{one}"),
+        ] {
+            let problems = urls(wrong).unwrap_err().0;
+            let expected = "SWITCHBACK_EVENTS_QUEUE_URL (events.queue_url in the file) must be URLs of SQS queues";
+            assert!(problems[0].starts_with(expected), "{problems:?}");
         }
     }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use switchback_contract::*;
 use switchback_control::Control;
+use switchback_control::EventTaken;
 use switchback_control::HookMessage;
 use switchback_control::LedgerState;
 use switchback_domain::actor::Actor;
+use switchback_domain::event::EventHint;
 
 /// How the watching of one region goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Look {
     /// The region.
     pub region: String,
@@ -21,6 +23,12 @@ pub struct Look {
     pub age: Option<Duration>,
     /// What went wrong since: AWS's call and code.
     pub trouble: Option<String>,
+    /// The account number, once AWS told.
+    pub account: Option<String>,
+    /// Requests to AWS in an hour, at the pace of the last one; `None` in the first ten minutes.
+    pub requests_an_hour: Option<f64>,
+    /// Whether the queue of events in this region answers; `None` where none is read.
+    pub queue_answers: Option<bool>,
 }
 
 /// What became of a hook.
@@ -63,6 +71,10 @@ pub trait Consoles: Send + Sync {
         execution_id: String,
         signature: &str,
     ) -> Result<HookAnswer, Refusal>;
+
+    /// Takes an event whose signature was checked. Each signature is taken once.
+    async fn receive_event(&self, hint: &EventHint, signature: &str)
+    -> Result<EventTaken, Refusal>;
 }
 
 #[async_trait]
@@ -85,11 +97,16 @@ impl Consoles for Control {
 
     fn looks(&self) -> Vec<Look> {
         let (looked, ages) = (Control::looks(self), self.look_ages());
+        let heard = self.watching();
         self.regions()
             .into_iter()
             .map(|region| {
                 let look = looked.iter().find(|(looked, _, _)| *looked == region);
+                let account = heard.get(&region).and_then(|heard| heard.account.clone());
                 Look {
+                    account,
+                    requests_an_hour: heard.get(&region).and_then(|heard| heard.requests_an_hour),
+                    queue_answers: heard.get(&region).and_then(|heard| heard.queue_answers),
                     at: look.and_then(|(_, at, _)| *at),
                     age: ages.get(&region).copied(),
                     trouble: look.and_then(|(_, _, trouble)| trouble.clone()),
@@ -118,6 +135,14 @@ impl Consoles for Control {
             state: received.state.to_string(),
             gate_id: received.gate,
         })
+    }
+
+    async fn receive_event(
+        &self,
+        hint: &EventHint,
+        signature: &str,
+    ) -> Result<EventTaken, Refusal> {
+        Control::receive_event(self, hint, signature).await
     }
 }
 
@@ -165,6 +190,7 @@ pass_on! {
     deployments(filter: DeploymentFilter) -> Page<DeploymentView>;
     history_page(filter: DeploymentFilter) -> HistoryPage;
     coverage() -> Vec<RegionCoverage>;
+    status_page() -> StatusPage;
     services_page(filter: ServiceFilter) -> ServicesPage;
     deployment(id: String) -> DeploymentView;
     deployment_page(id: String) -> DeploymentPage;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
+use switchback_cloud::events::EventQueue;
 use switchback_cloud::ledger::Ledger;
 use switchback_domain::moment::Moment;
 use switchback_domain::revision::RevisionArn;
@@ -171,6 +172,10 @@ async fn examine(config: &Config, asked: &Asked, findings: &mut Findings) {
         ),
     }
     ledger(config, asked, &usual, findings).await;
+    for queue in run::queues(&config.events, &config.aws, &usual).await {
+        eprintln!("Asking the queue of events ({}).", queue.name());
+        events(&*queue, findings).await;
+    }
     if config.relay.is_configured() {
         findings.ok("relay: secret", "A secret is set.");
     } else {
@@ -180,6 +185,34 @@ async fn examine(config: &Config, asked: &Asked, findings: &mut Findings) {
             "No secret is set: hooks are refused, and no gate opens at a hook.",
             Some("Set SWITCHBACK_RELAY_SECRET to what the relay function signs with."),
         );
+    }
+}
+
+/// Whether the queue of events is there and what becomes of what cannot be read. Nothing is received from it.
+async fn events(queue: &dyn EventQueue, findings: &mut Findings) {
+    let check = format!("events: queue {}", queue.name());
+    match queue.attributes().await {
+        Err(error) => refused(&check, &error, findings),
+        Ok(attributes) => match &attributes.dead_letter_queue {
+            Some(dead_letters) => {
+                let receives = attributes
+                    .receives
+                    .map_or("some".to_string(), |count| count.to_string());
+                findings.ok(
+                    check,
+                    format!(
+                        "About {} messages wait. What cannot be read goes to {dead_letters} after {receives} receivings.",
+                        attributes.waiting
+                    ),
+                );
+            }
+            None => findings.add(
+                check,
+                CheckResult::Warning,
+                "It has no dead-letter queue: a message that cannot be read comes again until it expires.",
+                Some("Give it a RedrivePolicy, as docs/operations.md has it."),
+            ),
+        },
     }
 }
 

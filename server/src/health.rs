@@ -186,7 +186,9 @@ pub async fn metrics(State(deps): State<Deps>) -> Response {
     );
     stored(&deps, text_to).await;
     connections(&deps, text_to);
-    looks(&deps.consoles.looks(), text_to);
+    let all = deps.consoles.looks();
+    looks(&all, text_to);
+    watching(&deps, &all, text_to).await;
     process(text_to);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
@@ -302,6 +304,43 @@ fn looks(looks: &[Look], text: &mut String) {
                 &format!("{name}{{region=\"{}\"}}", look.region),
                 age.as_secs_f64(),
             );
+        }
+    }
+}
+
+/// What watching costs, and whether events are heard.
+async fn watching(deps: &Deps, looks: &[Look], text: &mut String) {
+    let name = "switchback_aws_requests_per_service_hour";
+    let help = "Requests to AWS for each watched service in an hour, at the pace of the last hour. Absent in the first \
+                ten minutes.";
+    family(text, name, "gauge", help);
+    match deps.store.service_counts().await {
+        Ok(counts) => {
+            for look in looks {
+                let is_here = |account: &str, region: &str| {
+                    region == look.region
+                        && look.account.as_deref().is_none_or(|own| own == account)
+                };
+                let services: i64 = counts
+                    .iter()
+                    .filter(|(account, region, _)| is_here(account, region))
+                    .map(|(_, _, count)| count)
+                    .sum();
+                if let Some(requests) = look.requests_an_hour.filter(|_| services > 0) {
+                    let label = format!("{name}{{region=\"{}\"}}", look.region);
+                    line(text, &label, requests / services as f64);
+                }
+            }
+        }
+        Err(error) => log_database(&error),
+    }
+    let name = "switchback_events_queue_up";
+    let help = "1 while the queue of events in a region answers. Absent where none is read.";
+    family(text, name, "gauge", help);
+    for look in looks {
+        if let Some(answers) = look.queue_answers {
+            let label = format!("{name}{{region=\"{}\"}}", look.region);
+            line(text, &label, u8::from(answers));
         }
     }
 }

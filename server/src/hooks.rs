@@ -1,9 +1,10 @@
-//! Signed messages from outside: the relay function's post for a CodeDeploy hook.
+//! Signed messages from outside: the relay function's post for a CodeDeploy hook, and events of EventBridge.
 
 use crate::Deps;
 use crate::problem::Problem;
 use axum::Json;
 use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -14,11 +15,15 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
+use switchback_domain::event::read_event;
 use switchback_domain::signature;
 use switchback_domain::signature::SignatureRefused;
 
 /// The largest message, in bytes. A real one has about 120.
 pub const LARGEST_MESSAGE: usize = 4096;
+
+/// The largest event, in bytes: EventBridge takes none that is larger. [D PutEvents]
+pub const LARGEST_EVENT: usize = 256 * 1024;
 
 /// How long AWS may take to tell its time before the relay is asked to come again.
 const CLOCK_LIMIT: Duration = Duration::from_secs(8);
@@ -42,21 +47,7 @@ pub async fn codedeploy(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Some(secret) = &deps.relay_secret else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "relay_secret_missing",
-            "No relay secret is configured, so no hook can be checked. Set SWITCHBACK_RELAY_SECRET.",
-        ));
-    };
-    let body = axum::body::to_bytes(body, LARGEST_MESSAGE)
-        .await
-        .map_err(|_| crate::front::too_large(LARGEST_MESSAGE))?;
-    let given = headers
-        .get(signature::HEADER)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    verify(&deps, secret, given, &body).await?;
+    let (body, given) = signed_body(&deps, &headers, body, LARGEST_MESSAGE).await?;
     let hook: CodeDeployHook = crate::api::json_body(&headers, &body)?;
     for (name, value) in [
         ("DeploymentId", &hook.deployment_id),
@@ -78,11 +69,65 @@ pub async fn codedeploy(
         .receive_hook(
             hook.deployment_id,
             hook.lifecycle_event_hook_execution_id,
-            given,
+            &given,
         )
         .await?;
     let answer = json!({ "state": received.state, "gate_id": received.gate_id });
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// POST /hooks/eventbridge: an event as EventBridge sends it. It is a hint: AWS is looked at, nothing is recorded of it.
+pub async fn eventbridge(
+    State(deps): State<Deps>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (body, given) = signed_body(&deps, &headers, body, LARGEST_EVENT).await?;
+    // That it is JSON at all is refused with the same words as everywhere.
+    let _: serde_json::Value = crate::api::json_body(&headers, &body)?;
+    let counted = |outcome: &'static str| {
+        metrics::counter!(
+            "switchback_webhook_events_total",
+            "outcome" => outcome,
+        )
+        .increment(1);
+    };
+    let hint = read_event(&body).map_err(|error| {
+        counted("unreadable");
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "event_unreadable",
+            error.to_string(),
+        )
+    })?;
+    let taken = deps.consoles.receive_event(&hint, &given).await?;
+    counted(taken.word());
+    Ok((StatusCode::ACCEPTED, Json(json!({ "state": taken.word() }))).into_response())
+}
+
+/// The whole body and its signature, which is good.
+async fn signed_body(
+    deps: &Deps,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, String), Problem> {
+    let Some(secret) = &deps.relay_secret else {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "relay_secret_missing",
+            "No relay secret is configured, so no hook can be checked. Set SWITCHBACK_RELAY_SECRET.",
+        ));
+    };
+    let body = axum::body::to_bytes(body, limit)
+        .await
+        .map_err(|_| crate::front::too_large(limit))?;
+    let given = headers
+        .get(signature::HEADER)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    verify(deps, secret, given, &body).await?;
+    Ok((body, given.to_string()))
 }
 
 /// Checks the signature by the account's clock, which has to be known for it.

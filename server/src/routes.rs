@@ -126,6 +126,7 @@ pub const ROUTES: &[Route] = &[
     page("/approvals"),
     page("/history"),
     page("/audit"),
+    page("/status"),
     // What the pages' scripts ask; reads only, which the test of the server functions holds.
     Route {
         method: Method::GET,
@@ -168,6 +169,7 @@ pub const ROUTES: &[Route] = &[
         get(api::deployment_metrics)
     }),
     signed_in(Method::GET, "/api/v1/coverage", || get(api::coverage)),
+    signed_in(Method::GET, "/api/v1/status", || get(api::status)),
     signed_in(Method::GET, "/api/v1/gates", || get(api::gates)),
     signed_in(Method::GET, "/api/v1/gates/{id}", || get(api::gate)),
     signed_in(Method::POST, "/api/v1/gates/{id}/decisions", || {
@@ -183,6 +185,12 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/hooks/codedeploy",
         who: Who::Hook,
         serves: Serves::Handler(|| post(hooks::codedeploy)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/hooks/eventbridge",
+        who: Who::Hook,
+        serves: Serves::Handler(|| post(hooks::eventbridge)),
     },
 ];
 
@@ -235,6 +243,7 @@ mod tests {
                 "Public POST /sign-in",
                 "Public POST /sign-out",
                 "Hook POST /api/v1/hooks/codedeploy",
+                "Hook POST /api/v1/hooks/eventbridge",
             ]
         );
     }

@@ -34,9 +34,11 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 use switchback_aws::AwsAccount;
+use switchback_aws::AwsEventQueue;
 use switchback_aws::AwsLedger;
 use switchback_aws::AwsSettings;
 use switchback_cloud::Cloud;
+use switchback_cloud::events::EventQueue;
 use switchback_cloud::ledger::Ledger;
 use switchback_control::Control;
 use switchback_control::ControlSettings;
@@ -107,6 +109,8 @@ pub struct Start {
     pub clouds: Vec<Arc<dyn Cloud>>,
     /// Where what a rollback needs is kept a second time.
     pub ledger: Option<Arc<dyn Ledger>>,
+    /// Where their events are read.
+    pub queues: Vec<Arc<dyn EventQueue>>,
     /// How often they are read.
     pub polling: ControlSettings,
     /// The secret of hooks.
@@ -154,6 +158,7 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
     if let Some(ledger) = start.ledger {
         control.keep_ledger(ledger);
     }
+    control.read_events(start.queues);
     let consoles: ConsolesHandle = Arc::new(control.clone());
     let deps = Deps::new(Wiring {
         consoles: consoles.clone(),
@@ -162,7 +167,7 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
         relay_secret: start.relay_secret,
         public_url: start.public_url,
         watches,
-        look_limit: SHORTEST_LOOK_LIMIT.max(start.polling.poll_idle * 3),
+        look_limit: SHORTEST_LOOK_LIMIT.max(start.polling.longest() * 3),
         guide: start.guide,
         clock: machine_clock(),
         stop: stop.clone(),
@@ -410,6 +415,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if !config.relay.is_configured() {
         tracing::warn!("no relay secret is set (SWITCHBACK_RELAY_SECRET): hooks are refused");
     }
+    let queues = queues(&config.events, &config.aws, &usual).await;
     let running = start(Start {
         listener,
         public_url: config.server.public_url,
@@ -420,7 +426,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         polling: ControlSettings {
             poll_active: config.polling.active,
             poll_idle: config.polling.idle,
+            poll_events: config.polling.events,
         },
+        queues,
         relay_secret: config.relay.secret,
         guide: None,
     })?;
@@ -453,6 +461,25 @@ pub async fn ledger(
         ..usual.clone()
     };
     Some(AwsLedger::connect(settings, table).await)
+}
+
+/// The queues of events. One whose URL names no region lies in the first that is watched.
+pub async fn queues(
+    events: &crate::config::Events,
+    aws: &crate::config::Aws,
+    usual: &AwsSettings,
+) -> Vec<Arc<dyn EventQueue>> {
+    let settings = AwsSettings {
+        region: aws.regions.first().cloned().or(usual.region.clone()),
+        ..usual.clone()
+    };
+    let mut queues: Vec<Arc<dyn EventQueue>> = Vec::new();
+    for url in &events.queue_urls {
+        queues.push(Arc::new(
+            AwsEventQueue::connect(settings.clone(), url.clone()).await,
+        ));
+    }
+    queues
 }
 
 /// One adapter for each region; for the region of `usual`, or the SDK's own, when none is named.

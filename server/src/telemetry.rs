@@ -255,6 +255,18 @@ pub fn numbers() -> &'static PrometheusHandle {
             "switchback_panics_total",
             "Panics, by what panicked: a request or a background task."
         );
+        metrics::describe_counter!(
+            "switchback_aws_throttled_total",
+            "Requests that AWS throttled, each attempt counted, by operation."
+        );
+        metrics::describe_counter!(
+            "switchback_events_total",
+            "Events that the process which leads was told, by region, source (queue, webhook) and what became of them."
+        );
+        metrics::describe_counter!(
+            "switchback_webhook_events_total",
+            "Signed events that came to this process by the webhook, by what became of them."
+        );
         for task in ["request", "watching", "acting"] {
             metrics::counter!("switchback_panics_total", "task" => task).absolute(0);
         }

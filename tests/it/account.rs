@@ -40,6 +40,8 @@ pub enum Json {
     Ecs,
     CloudWatch,
     DynamoDb,
+    Events,
+    Sqs,
 }
 
 impl Json {
@@ -65,6 +67,8 @@ impl Json {
                 "DynamoDB_20120810",
                 "application/x-amz-json-1.0",
             ),
+            Json::Events => ("events", "AWSEvents", "application/x-amz-json-1.1"),
+            Json::Sqs => ("sqs", "AmazonSQS", "application/x-amz-json-1.0"),
         }
     }
 }

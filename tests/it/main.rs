@@ -22,6 +22,7 @@ mod deciding;
 mod ecs_gates;
 mod ecs_rollbacks;
 mod ecs_services;
+mod events;
 mod foreign_clients;
 mod importing;
 mod ledger;

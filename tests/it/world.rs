@@ -274,9 +274,14 @@ impl World {
         world
     }
 
+    /// An empty account and no server yet, for one that keeps everything on PostgreSQL.
+    pub async fn start_without_postgres_server() -> World {
+        World::on_database(Database::Postgres).await
+    }
+
     /// The same on PostgreSQL, whatever the other journeys run on: for what only that can do.
     pub async fn start_on_postgres() -> World {
-        let mut world = World::on_database(Database::Postgres).await;
+        let mut world = World::start_without_postgres_server().await;
         world.start_server().await;
         world
     }

@@ -12,6 +12,7 @@ pub mod rollback;
 pub mod service;
 pub mod services;
 pub mod sign_in;
+pub mod status;
 
 use crate::asks;
 use crate::error::AppError;

@@ -166,7 +166,7 @@ fn coverage(coverage: &Coverage, now: Signal<Moment>) -> AnyView {
     });
     let ledger = format!(" · {}", coverage.ledger);
     let since = since_words(&coverage.regions).map(|words| view! { <span>{words}</span> });
-    view! { <p class="coverage quiet">{trouble} <span>{watched}{looked}{ledger}</span>{since}</p> }
+    view! { <p class="coverage quiet">{trouble} <span>{watched}{looked}{ledger}</span>{since} <a href="/status">"Status"</a></p> }
         .into_any()
 }
 

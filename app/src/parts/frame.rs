@@ -108,6 +108,7 @@ pub fn frame(
                     <summary aria-label=format!("Account of {}", me.name)><span class="initials">{initials.to_uppercase()}</span></summary>
                     <div class="menu-panel">
                         <p><strong>{me.name.clone()}</strong><br/><span class="quiet">{if roles.is_empty() { "no role".to_string() } else { roles }}</span></p>
+                        <p><a href="/status">"Status of the watching"</a></p>
                         <form method="post" action="/theme" class="theme">
                             <input type="hidden" name="to" value=path/>
                             <fieldset>

@@ -85,6 +85,7 @@ impl AwsAccount {
         cluster: &str,
         names: Vec<String>,
     ) -> Result<Vec<Service>, CloudError> {
+        self.budget.turn(calls::DESCRIBE_SERVICES).await;
         let answer = self
             .ecs
             .describe_services()

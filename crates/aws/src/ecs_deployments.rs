@@ -57,6 +57,7 @@ const PAGE: i32 = 100;
 impl AwsAccount {
     /// Every service of every cluster that ECS itself deploys.
     pub(crate) async fn find_ecs_services(&self) -> Result<Vec<ServiceReading>, CloudError> {
+        self.budget.turn(calls::LIST_CLUSTERS).await;
         let clusters: Vec<String> = self
             .ecs
             .list_clusters()
@@ -68,6 +69,7 @@ impl AwsAccount {
             .map_err(failed(calls::LIST_CLUSTERS))?;
         let mut readings = Vec::new();
         for cluster in clusters {
+            self.budget.turn(calls::LIST_SERVICES).await;
             let services: Result<Vec<String>, CloudError> = self
                 .ecs
                 .list_services()
@@ -118,6 +120,7 @@ impl AwsAccount {
         let mut token = None;
         // The SDK has no paginator for it.
         loop {
+            self.budget.turn(calls::LIST_SERVICE_DEPLOYMENTS).await;
             let answer = self
                 .ecs
                 .list_service_deployments()
@@ -153,6 +156,7 @@ impl AwsAccount {
     ) -> Result<Vec<DeploymentReading>, CloudError> {
         let mut found = Vec::new();
         for arns in arns.chunks(DESCRIBED_AT_ONCE) {
+            self.budget.turn(calls::DESCRIBE_SERVICE_DEPLOYMENTS).await;
             let answer = self
                 .ecs
                 .describe_service_deployments()
@@ -186,6 +190,7 @@ impl AwsAccount {
     ) -> Result<BTreeMap<String, ServiceRevision>, CloudError> {
         let mut revisions = BTreeMap::new();
         for arns in arns.chunks(DESCRIBED_AT_ONCE) {
+            self.budget.turn(calls::DESCRIBE_SERVICE_REVISIONS).await;
             let answer = self
                 .ecs
                 .describe_service_revisions()

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod calls;
 mod clock;
 mod cloudwatch;
@@ -9,7 +10,9 @@ mod ecs_changes;
 mod ecs_deployments;
 mod elb;
 mod error;
+mod events;
 mod ledger;
+mod meter;
 mod observe;
 mod watch;
 
@@ -21,8 +24,11 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_codedeploy::config::Credentials;
 use aws_smithy_types::DateTime;
+use budget::Budget;
 use clock::AccountClock;
+pub use events::AwsEventQueue;
 pub use ledger::AwsLedger;
+use meter::CallMeter;
 use observe::CallObserver;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +47,7 @@ use switchback_cloud::TargetGroupReading;
 use switchback_cloud::TargetHealth;
 use switchback_cloud::TaskSetReading;
 use switchback_cloud::UpdatedService;
+use switchback_cloud::calls::CallsMade;
 use switchback_domain::digest::Digest;
 use switchback_domain::ecs::is_service_deployment;
 use switchback_domain::gate::Verdict;
@@ -82,6 +89,8 @@ pub struct AwsSettings {
 pub struct AwsAccount {
     region: String,
     clock: AccountClock,
+    meter: CallMeter,
+    budget: Budget,
     codedeploy: aws_sdk_codedeploy::Client,
     ecs: aws_sdk_ecs::Client,
     elb: aws_sdk_elasticloadbalancingv2::Client,
@@ -96,7 +105,8 @@ impl AwsAccount {
         let clock = AccountClock::new(settings.machine_clock.clone());
         let shared = shared(settings).await;
         let region = shared.region().map(Region::to_string).unwrap_or_default();
-        let observer = |service| CallObserver::new(service, &region);
+        let (meter, budget) = (CallMeter::new(), Budget::new());
+        let observer = |service| CallObserver::new(service, &region, &meter, &budget);
         AwsAccount {
             codedeploy: aws_sdk_codedeploy::Client::from_conf(
                 aws_sdk_codedeploy::config::Builder::from(&shared)
@@ -129,6 +139,8 @@ impl AwsAccount {
                     .build(),
             ),
             clock,
+            meter,
+            budget,
             region,
         }
     }
@@ -188,6 +200,10 @@ impl Cloud for AwsAccount {
 
     fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    fn calls(&self) -> CallsMade {
+        self.meter.last_hour()
     }
 
     async fn account(&self) -> Result<String, CloudError> {

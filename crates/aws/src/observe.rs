@@ -1,9 +1,13 @@
 //! What every call tells about itself: a span with AWS's request id, how long it took, and how it ended.
 //!
-//! An interceptor, so that no call can be forgotten. The histogram is `switchback_aws_call_duration_seconds`.
+//! An interceptor, so that no call can be forgotten. The histogram is `switchback_aws_call_duration_seconds`; each
+//! attempt is counted as well, since AWS counts those.
 
+use crate::budget::Budget;
 use crate::calls;
 use crate::error::is_throttled;
+use crate::meter::CallMeter;
+use crate::meter::Ended;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeSerializationInterceptorContextRef;
@@ -25,13 +29,22 @@ pub(crate) struct CallObserver {
     /// The prefix of the service's IAM actions, such as `codedeploy`.
     service: &'static str,
     region: String,
+    meter: CallMeter,
+    budget: Budget,
 }
 
 impl CallObserver {
-    pub(crate) fn new(service: &'static str, region: &str) -> CallObserver {
+    pub(crate) fn new(
+        service: &'static str,
+        region: &str,
+        meter: &CallMeter,
+        budget: &Budget,
+    ) -> CallObserver {
         CallObserver {
             service,
             region: region.to_string(),
+            meter: meter.clone(),
+            budget: budget.clone(),
         }
     }
 }
@@ -79,6 +92,34 @@ impl Intercept for CallObserver {
             began: Instant::now(),
             span,
         });
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(UnderWay { action, .. }) = bag.load::<UnderWay>() else {
+            return Ok(());
+        };
+        let ended_well = matches!(context.output_or_error(), Some(Ok(_)));
+        let ended = match outcome(ended_well, context.response()) {
+            "ok" => Ended::Well,
+            "throttled" => Ended::Throttled,
+            _ => Ended::Badly,
+        };
+        self.meter.count(action, ended);
+        if ended == Ended::Throttled {
+            self.budget.throttled(action);
+            metrics::counter!(
+                "switchback_aws_throttled_total",
+                "region" => self.region.clone(),
+                "operation" => action.clone(),
+            )
+            .increment(1);
+        }
         Ok(())
     }
 

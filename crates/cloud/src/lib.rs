@@ -4,8 +4,11 @@
 //! the build of `switchback-control`. It is not here for mocking: tests run the real adapter against a
 //! simulated account over HTTP.
 
+pub mod calls;
+pub mod events;
 pub mod ledger;
 
+use crate::calls::CallsMade;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
@@ -63,6 +66,21 @@ impl CloudError {
                 | "InvalidClientTokenId"
                 | "InvalidSignatureException"
                 | "SignatureDoesNotMatch"
+        )
+    }
+
+    /// Whether AWS says "not now": too many calls in too short a time.
+    pub fn says_slow_down(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "Throttling"
+                | "ThrottlingException"
+                | "ThrottledException"
+                | "RequestThrottled"
+                | "RequestThrottledException"
+                | "RequestLimitExceeded"
+                | "TooManyRequestsException"
+                | "SlowDown"
         )
     }
 
@@ -288,6 +306,9 @@ pub trait Cloud: Send + Sync {
     /// The account's clock: the latest `Date` that AWS answered with, carried forward by elapsed time.
     /// Before the first answer it is the machine's clock.
     fn now(&self) -> Moment;
+
+    /// The requests of the last hour.
+    fn calls(&self) -> CallsMade;
 
     /// The account number (STS GetCallerIdentity).
     async fn account(&self) -> Result<String, CloudError>;

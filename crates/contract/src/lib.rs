@@ -5,9 +5,11 @@
 //! no further permission check and cannot forget any.
 
 mod ecs;
+mod status;
 
 pub use crate::ecs::EcsView;
 pub use crate::ecs::TaskCounts;
+pub use crate::status::*;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
@@ -873,6 +875,8 @@ pub trait Console: Send + Sync {
     async fn history_page(&self, filter: DeploymentFilter) -> Result<HistoryPage, Refusal>;
     /// What is recorded of each account and region.
     async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal>;
+    /// How the watching of each account and region goes.
+    async fn status_page(&self) -> Result<StatusPage, Refusal>;
     /// The page Services.
     async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal>;
     /// One deployment by our id or AWS's.

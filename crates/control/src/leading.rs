@@ -201,6 +201,16 @@ impl Control {
                 .await;
             });
         }
+        for index in 0..self.inner.clouds.len() {
+            let (control, ending) = (control.clone(), ending.clone());
+            watchers.spawn(async move {
+                supervise::keep_running("following events", ending.clone(), || {
+                    control.follow_hints_until(index, ending.clone())
+                })
+                .await;
+            });
+        }
+        control.spawn_events(&mut watchers, &ending);
         for cloud in &self.inner.clouds {
             let (control, cloud, ending) = (control.clone(), cloud.clone(), ending.clone());
             watchers.spawn(async move {
@@ -282,6 +292,14 @@ impl Control {
 
     /// How the looks of this process go, for the others.
     fn told_looks(&self) -> Value {
+        for cloud in &self.inner.clouds {
+            let on = self.events_are_on(cloud.region());
+            let calls = cloud.calls();
+            let mut looked = lock(&self.inner.looked);
+            let looked = looked.entry(cloud.region().to_string()).or_default();
+            looked.events.on = on;
+            looked.calls = calls;
+        }
         json!(*lock(&self.inner.looked))
     }
 
@@ -300,6 +318,10 @@ impl Control {
             }
             ours.at = theirs.at;
             ours.trouble = theirs.trouble;
+            ours.events = theirs.events;
+            ours.calls = theirs.calls;
+            ours.pace_millis = theirs.pace_millis;
+            ours.behind_millis = theirs.behind_millis;
         }
     }
 }

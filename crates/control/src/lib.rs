@@ -2,6 +2,7 @@
 
 pub mod console;
 mod error;
+mod events;
 mod evidence;
 mod gates;
 mod leading;
@@ -12,6 +13,7 @@ pub mod supervise;
 mod views;
 mod watch;
 
+use crate::events::Events;
 use crate::leading::Acting;
 use crate::remembered::Remembered;
 use crate::watch::Looked;
@@ -40,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use tracing::Span;
 
+pub use crate::events::EventTaken;
 pub use crate::gates::HookMessage;
 pub use crate::gates::HookReceived;
 pub use crate::ledger::LedgerState;
@@ -51,10 +54,41 @@ pub struct ControlSettings {
     pub poll_active: Duration,
     /// While nothing moves.
     pub poll_idle: Duration,
+    /// While nothing moves and events arrive; not less than `poll_idle`.
+    pub poll_events: Duration,
+}
+
+impl ControlSettings {
+    /// The longest time between two looks that go well.
+    pub fn longest(&self) -> Duration {
+        self.poll_idle.max(self.poll_events)
+    }
+}
+
+/// Requests are counted for at least this many seconds before their pace is told: the first looks and the import of the
+/// past are not what watching costs.
+pub(crate) const PACE_AFTER_SECONDS: u64 = 600;
+
+/// What is told of the watching of one region in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watching {
+    /// The account number, once AWS told.
+    pub account: Option<String>,
+    /// Requests in an hour, at the pace of the last one; `None` in the first ten minutes.
+    pub requests_an_hour: Option<f64>,
+    /// Whether the queue of events in this region answers; `None` where none is read.
+    pub queue_answers: Option<bool>,
 }
 
 /// How many times the idle interval passes between two full looks at all services and groups.
 const IDLE_INTERVALS_PER_FULL_LOOK: u32 = 10;
+
+/// How long two full looks are apart at most, where events make the looks between them rare: how many tasks run is told
+/// by no event.
+const LONGEST_BETWEEN_FULL_LOOKS: Duration = Duration::from_secs(15 * 60);
+
+/// The longest pause after looks that AWS throttled.
+const LONGEST_THROTTLED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How often fuses and unfinished work are looked at when nobody gives notice.
 const ACT_INTERVAL: Duration = Duration::from_millis(250);
@@ -94,6 +128,7 @@ pub(crate) struct Inner {
     /// Set before the work begins, or never.
     ledger: OnceLock<Arc<dyn Ledger>>,
     ledger_state: Mutex<LedgerState>,
+    events: Events,
     remembered: Remembered,
 }
 
@@ -109,6 +144,7 @@ impl Control {
         Control {
             acting: None,
             inner: Arc::new(Inner {
+                events: Events::new(clouds.len()),
                 store,
                 clouds,
                 settings,
@@ -164,6 +200,29 @@ impl Control {
         lock(&self.inner.looked)
             .iter()
             .map(|(region, looked)| (region.clone(), looked.at, looked.trouble.clone()))
+            .collect()
+    }
+
+    /// By region, what is told of the watching in numbers.
+    pub fn watching(&self) -> BTreeMap<String, Watching> {
+        let looked = lock(&self.inner.looked);
+        let of = |looked: &Looked| {
+            let calls = &looked.calls;
+            let requests: u64 = calls.operations.iter().map(|one| one.requests).sum();
+            let is_told = calls.seconds >= PACE_AFTER_SECONDS;
+            Watching {
+                account: looked.account.clone(),
+                requests_an_hour: is_told.then(|| requests as f64 * 3600.0 / calls.seconds as f64),
+                queue_answers: looked
+                    .events
+                    .queue
+                    .as_ref()
+                    .map(|queue| queue.trouble.is_none() && queue.answered_at.is_some()),
+            }
+        };
+        let looked = looked.iter();
+        looked
+            .map(|(region, looked)| (region.clone(), of(looked)))
             .collect()
     }
 
@@ -270,31 +329,62 @@ impl Control {
         let Some(cloud) = self.inner.clouds.get(index).cloned() else {
             return;
         };
-        let between_full_looks = self.inner.settings.poll_idle * IDLE_INTERVALS_PER_FULL_LOOK;
-        let mut full_look_due = tokio::time::Instant::now();
+        let Some(mailbox) = self.inner.events.mailbox(index) else {
+            return;
+        };
+        let mut full_look_at: Option<tokio::time::Instant> = None;
         loop {
             let notice = self.inner.wake_watch.notified();
             tokio::pin!(notice);
             // From here on a notice is not missed, even while the look is still running.
             notice.as_mut().enable();
             let began = tokio::time::Instant::now();
-            let full = began >= full_look_due;
+            let usual = self.inner.settings.poll_idle * IDLE_INTERVALS_PER_FULL_LOOK;
+            let seldom = self.idle_pace(cloud.region()) * IDLE_INTERVALS_PER_FULL_LOOK;
+            let between_full_looks = seldom.min(LONGEST_BETWEEN_FULL_LOOKS).max(usual);
+            let full = full_look_at.is_none_or(|at| began - at >= between_full_looks);
             let span = tracing::info_span!("look", aws.region = cloud.region(), full);
             let moving = self.look(&*cloud, full).instrument(span).await;
             if full {
-                full_look_due = began + between_full_looks;
+                full_look_at = Some(began);
             }
-            let wait = if moving {
-                self.inner.settings.poll_active
-            } else {
-                self.inner.settings.poll_idle
-            };
+            let wait = self.pace(cloud.region(), moving);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = notice => {}
+                () = mailbox.pace.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// How long a region is not looked at while nothing moves in it.
+    pub(crate) fn idle_pace(&self, region: &str) -> Duration {
+        if self.events_are_on(region) {
+            self.inner.settings.longest()
+        } else {
+            self.inner.settings.poll_idle
+        }
+    }
+
+    /// How long it is until the next look, which is written down. After looks that AWS throttled it doubles.
+    fn pace(&self, region: &str, moving: bool) -> Duration {
+        let usual = if moving {
+            self.inner.settings.poll_active
+        } else {
+            self.idle_pace(region)
+        };
+        let mut looked = lock(&self.inner.looked);
+        let looked = looked.entry(region.to_string()).or_default();
+        let slowed = match looked.throttled {
+            0 => usual,
+            times => usual
+                .saturating_mul(2_u32.saturating_pow(times))
+                .min(LONGEST_THROTTLED_PAUSE)
+                .max(usual),
+        };
+        looked.pace_millis = u64::try_from(slowed.as_millis()).unwrap_or(u64::MAX);
+        slowed
     }
 
     async fn act_until(&self, stop: CancellationToken) {

@@ -10,6 +10,7 @@ mod diagram;
 pub mod diff;
 pub mod digest;
 pub mod ecs;
+pub mod event;
 pub mod evidence;
 pub mod gate;
 pub mod ids;

@@ -6,6 +6,7 @@ mod change;
 mod connect;
 mod deployment;
 mod error;
+mod event_hint;
 mod examine;
 mod gate;
 mod hook;

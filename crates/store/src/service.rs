@@ -106,6 +106,16 @@ impl Store {
         Ok(count)
     }
 
+    /// How many services there are in each account and region.
+    pub async fn service_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
+        sqlx::query_as(
+            "select account, region, count(*) from services group by account, region order by account, region",
+        )
+        .fetch_all(&self.reader)
+        .await
+        .doing("counting the services")
+    }
+
     /// Every service, by name.
     pub async fn service_list(&self) -> Result<Vec<Service>, StoreError> {
         let sql = format!("select {COLUMNS} from services order by name, id");

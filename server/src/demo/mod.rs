@@ -201,6 +201,7 @@ pub async fn demo(
         polling: ControlSettings {
             poll_active: config.polling.active,
             poll_idle: config.polling.idle,
+            poll_events: config.polling.events,
         },
         relay_secret,
         guide,
@@ -291,6 +292,7 @@ impl Desk {
             store,
             clouds,
             ledger: Some(Arc::new(ledger)),
+            queues: Vec::new(),
             polling: self.polling,
             relay_secret: Some(SecretString::from(self.relay_secret)),
             guide: Some(self.guide),

@@ -29,7 +29,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use switchback_contract::*;
+use switchback_control::EventTaken;
 use switchback_domain::actor::Actor;
+use switchback_domain::event::EventHint;
 use switchback_domain::signature;
 use switchback_store::AuditQuery;
 use tempfile::TempDir;
@@ -126,6 +128,9 @@ impl Consoles for FakeConsoles {
             at: Some(NOW.plus_seconds(-2)),
             age: Some(Duration::from_secs(self.0.look_age.load(Ordering::Relaxed))),
             trouble: self.0.trouble.lock().unwrap().clone(),
+            account: Some("123456789012".to_string()),
+            requests_an_hour: Some(120.0),
+            queue_answers: Some(true),
         }]
     }
 
@@ -154,6 +159,22 @@ impl Consoles for FakeConsoles {
         Ok(HookAnswer {
             state: "gate".to_string(),
             gate_id: Some("gate-1".to_string()),
+        })
+    }
+
+    async fn receive_event(&self, hint: &EventHint, used: &str) -> Result<EventTaken, Refusal> {
+        let mut hooks = self.0.hooks.lock().unwrap();
+        if hooks.iter().any(|before| before == used) {
+            return Err(Refusal::new(
+                RefusalKind::Conflict,
+                "signature_repeated",
+                "This signature was used.",
+            ));
+        }
+        hooks.push(used.to_string());
+        Ok(match hint.subject {
+            Some(_) => EventTaken::Taken,
+            None => EventTaken::Ignored,
         })
     }
 }
@@ -255,6 +276,13 @@ impl Console for FakeConsole {
     async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal> {
         self.actor()?;
         Ok(Vec::new())
+    }
+    async fn status_page(&self) -> Result<StatusPage, Refusal> {
+        self.actor()?;
+        Ok(StatusPage {
+            now: NOW,
+            regions: vec![],
+        })
     }
     async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal> {
         Ok(ServicesPage {

@@ -93,6 +93,7 @@ pub fn all(subjects: &Subjects) -> Vec<Page> {
             "newest first, times in UTC",
         ),
         live("audit", "/audit".to_string(), "Chain verified"),
+        live("status", "/status".to_string(), "Calls to AWS"),
     ]
 }
 

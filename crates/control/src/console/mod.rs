@@ -7,6 +7,7 @@ mod now;
 mod path;
 mod rollback;
 mod services;
+mod status;
 
 use crate::Control;
 use crate::console::input::cursor;
@@ -49,6 +50,7 @@ use switchback_contract::ServiceFilter;
 use switchback_contract::ServicePage;
 use switchback_contract::ServiceView;
 use switchback_contract::ServicesPage;
+use switchback_contract::StatusPage;
 use switchback_domain::actor::Actor;
 use switchback_domain::actor::Verb;
 use switchback_domain::appspec;
@@ -338,6 +340,11 @@ impl Console for Desk {
     async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal> {
         self.allow(Verb::View)?;
         self.region_coverage().await
+    }
+
+    async fn status_page(&self) -> Result<StatusPage, Refusal> {
+        self.allow(Verb::View)?;
+        self.status().await
     }
 
     async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal> {

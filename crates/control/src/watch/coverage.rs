@@ -83,7 +83,7 @@ impl Control {
     }
 
     /// AWS was looked at well at `now`: ends the gap before it, if there is one, and writes the look down now and then.
-    pub(super) async fn looked_well(
+    pub(crate) async fn looked_well(
         &self,
         watch: &WatchRecord,
         now: Moment,

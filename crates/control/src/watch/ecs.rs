@@ -7,6 +7,8 @@ use crate::lock;
 use crate::watch::record::OVERLAP_SECONDS;
 use crate::watch::record::kept_its_traffic;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
 use switchback_cloud::Cloud;
 use switchback_cloud::DeployedService;
 use switchback_cloud::DeploymentReading;
@@ -31,6 +33,9 @@ use switchback_store::records::WatchRecord;
 /// Services that are looked at for each second since the last time: ten calls, half of what AWS allows an account
 /// (aws.md §2.5).
 const SERVICES_A_SECOND: usize = 100;
+
+/// How many services one call reads; fewer are not worth one, while their turn may wait.
+const SERVICES_A_CALL: usize = 10;
 
 /// Services whose past is listed in one step of the import.
 const LISTED_AT_ONCE: usize = 20;
@@ -67,8 +72,22 @@ impl Control {
         watch: &WatchRecord,
     ) -> Result<(Vec<DeploymentReading>, Vec<ServiceReading>), StepError> {
         let services = self.services_of_ecs(account, cloud.region()).await?;
+        let active = self.inner.store.deployment_list_active().await?;
+        let moving: BTreeSet<&ServiceId> = active.iter().map(|one| &one.service_id).collect();
+        let due = self.due(cloud.region(), &services, &moving);
+        self.new_at_services(cloud, account, watch, &due).await
+    }
+
+    /// The same at these services only.
+    pub(super) async fn new_at_services(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        watch: &WatchRecord,
+        services: &[&Service],
+    ) -> Result<(Vec<DeploymentReading>, Vec<ServiceReading>), StepError> {
         let mut by_cluster: BTreeMap<&str, Vec<&Service>> = BTreeMap::new();
-        for service in self.due(cloud.region(), &services) {
+        for service in services {
             by_cluster
                 .entry(service.cluster.as_str())
                 .or_default()
@@ -127,21 +146,32 @@ impl Control {
         Ok((readings, looked_at))
     }
 
-    /// The services whose turn it is: all of them in an account of usual size.
-    fn due<'a>(&self, region: &str, services: &'a [Service]) -> Vec<&'a Service> {
+    /// The services that are looked at now: those that move, and of the others as many as are due, so that each has its
+    /// turn once in the time that passes between two looks while nothing moves.
+    fn due<'a>(
+        &self,
+        region: &str,
+        services: &'a [Service],
+        moving: &BTreeSet<&ServiceId>,
+    ) -> Vec<&'a Service> {
+        let interval = self.idle_pace(region);
         let now = tokio::time::Instant::now();
         let mut looked = lock(&self.inner.looked);
         let looked = looked.entry(region.to_string()).or_default();
-        let (last, turn) = looked.ecs_turn.unwrap_or((now, 0));
-        let seconds = usize::try_from(now.duration_since(last).as_secs())
-            .unwrap_or(1)
-            .max(1);
-        let count = services
-            .len()
-            .min(seconds.saturating_mul(SERVICES_A_SECOND));
-        looked.ecs_turn = Some((now, turn.wrapping_add(count)));
+        let since = looked.ecs_turn.map(|(last, _)| now.duration_since(last));
+        let turn = looked.ecs_turn.map_or(0, |(_, turn)| turn);
+        let count = due_count(services.len(), since, interval);
+        if count > 0 || looked.ecs_turn.is_none() {
+            looked.ecs_turn = Some((now, turn.wrapping_add(count)));
+        }
         let turn = turn.checked_rem(services.len()).unwrap_or(0);
-        services.iter().cycle().skip(turn).take(count).collect()
+        let mut due: Vec<&Service> = services.iter().cycle().skip(turn).take(count).collect();
+        let known: BTreeSet<&ServiceId> = due.iter().map(|service| &service.id).collect();
+        let others = services
+            .iter()
+            .filter(|service| moving.contains(&service.id) && !known.contains(&service.id));
+        due.extend(others);
+        due
     }
 
     /// Everything that was found at these services is recorded: it is written down up to which deployment.
@@ -341,6 +371,27 @@ impl Control {
     }
 }
 
+/// How many of the services have their turn, when the last turn was `since` ago (`None` at the first) and each has one
+/// in an `interval`.
+fn due_count(services: usize, since: Option<Duration>, interval: Duration) -> usize {
+    let Some(since) = since else {
+        return services.min(SERVICES_A_SECOND);
+    };
+    let seconds = usize::try_from(since.as_secs())
+        .unwrap_or(usize::MAX)
+        .max(1);
+    let most = services.min(seconds.saturating_mul(SERVICES_A_SECOND));
+    if since >= interval {
+        return most;
+    }
+    let share = since.as_secs_f64() / interval.as_secs_f64() * services as f64;
+    // Smaller than `services`, and not negative.
+    match share as usize {
+        few if few < SERVICES_A_CALL => 0,
+        share => share.min(most),
+    }
+}
+
 /// Whether the import's mark for where the list goes on is of ECS's part.
 pub(super) fn is_of_ecs(token: &str) -> bool {
     token.starts_with(IMPORT_AFTER)
@@ -355,4 +406,40 @@ pub(super) fn target_groups_of(ecs: &EcsReading) -> (Option<String>, Option<Stri
     let new = ecs.target.target_group.clone();
     // Rolling keeps both behind one group, which tells nothing apart: it has the signals of all tasks.
     if old == new { (None, new) } else { (old, new) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_has_its_turn_once_in_an_interval() {
+        let (second, idle, seldom) = (
+            Duration::from_secs(1),
+            Duration::from_secs(30),
+            Duration::from_secs(300),
+        );
+        for (services, since, interval, count) in [
+            (5, None, idle, 5),
+            (2000, None, idle, 100),
+            // Nothing moved: all of them.
+            (5, Some(idle), idle, 5),
+            (2000, Some(idle), idle, 2000),
+            (4000, Some(idle), idle, 3000),
+            // Something moves, and looks come each second: a share, and not less than one call's worth.
+            (5, Some(second), idle, 0),
+            (5, Some(second * 29), idle, 0),
+            (2000, Some(second), idle, 66),
+            (2000, Some(second), seldom, 0),
+            (2000, Some(second * 2), seldom, 13),
+            (20_000, Some(second), idle, 100),
+            (0, Some(idle), idle, 0),
+        ] {
+            assert_eq!(
+                due_count(services, since, interval),
+                count,
+                "{services} {since:?} {interval:?}"
+            );
+        }
+    }
 }

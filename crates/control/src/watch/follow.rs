@@ -52,8 +52,17 @@ const METRICS_AFTER_SECONDS: i64 = 4 * 60;
 impl Control {
     /// Reads every deployment that is under way in the region again.
     pub(super) async fn follow_active(&self, cloud: &dyn Cloud) -> Result<(), StepError> {
+        self.follow_those(cloud, |_| true).await
+    }
+
+    /// Reads those of them again that are meant.
+    pub(super) async fn follow_those(
+        &self,
+        cloud: &dyn Cloud,
+        is_meant: impl Fn(&DeploymentRecord) -> bool,
+    ) -> Result<(), StepError> {
         let mut records = self.inner.store.deployment_list_active().await?;
-        records.retain(|record| record.region == cloud.region());
+        records.retain(|record| record.region == cloud.region() && is_meant(record));
         if records.is_empty() {
             return Ok(());
         }

@@ -7,12 +7,14 @@
 mod coverage;
 mod ecs;
 mod follow;
+mod hints;
 mod import;
 mod lines;
 mod record;
 
 use crate::Control;
 use crate::error::StepError;
+use crate::events::EventsHeard;
 use crate::evidence;
 use crate::gates::pause;
 use crate::lock;
@@ -24,6 +26,7 @@ use switchback_cloud::Cloud;
 use switchback_cloud::ServiceReading;
 use switchback_cloud::TaskSetReading;
 use switchback_cloud::WhatToDo;
+use switchback_cloud::calls::CallsMade;
 use switchback_domain::actor::Actor;
 use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
@@ -85,6 +88,21 @@ pub(crate) struct Looked {
     pub(crate) ended: Option<tokio::time::Instant>,
     /// What went wrong since.
     pub(crate) trouble: Option<String>,
+    /// What events told.
+    #[serde(default)]
+    pub(crate) events: EventsHeard,
+    /// What AWS was asked in the last hour.
+    #[serde(default)]
+    pub(crate) calls: CallsMade,
+    /// How long after the last look the next one comes, in milliseconds.
+    #[serde(default)]
+    pub(crate) pace_millis: u64,
+    /// How long after its beginning the latest new deployment was seen, in milliseconds of the account's clock.
+    #[serde(default)]
+    pub(crate) behind_millis: Option<i64>,
+    /// How many looks in a row AWS throttled.
+    #[serde(skip)]
+    pub(crate) throttled: u32,
     /// The last look of this process that listed AWS's deployments: when by the account's clock, and by the machine's.
     #[serde(skip)]
     pub(crate) good: Option<(Moment, tokio::time::Instant)>,
@@ -148,6 +166,7 @@ impl Control {
                 looked.at = Some(cloud.now());
                 looked.ended = Some(tokio::time::Instant::now());
                 looked.trouble = None;
+                looked.throttled = 0;
                 moving
             }
             Err(error) => {
@@ -157,6 +176,10 @@ impl Control {
                     "a look at AWS failed"
                 );
                 looked.trouble = Some(error.words());
+                looked.throttled = match &error {
+                    StepError::Cloud(error) if error.says_slow_down() => looked.throttled + 1,
+                    StepError::Cloud(_) | StepError::Store(_) => 0,
+                };
                 // Something may be moving; it is looked at again soon.
                 true
             }

@@ -12,6 +12,7 @@ use crate::watch::observed;
 use crate::watch::readable;
 use serde_json::Value;
 use serde_json::json;
+use std::collections::BTreeSet;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentReading;
@@ -43,6 +44,7 @@ use switchback_domain::service::Service;
 use switchback_store::DeploymentQuery;
 use switchback_store::records::DeploymentRecord;
 use switchback_store::records::Sight;
+use switchback_store::records::WatchRecord;
 
 /// AWS may list a deployment a little after its creation time; new ones are looked for from this far back.
 pub(super) const OVERLAP_SECONDS: i64 = 120;
@@ -125,35 +127,21 @@ impl Control {
             self.looked_well(&watch, began).await?;
         }
         readings.extend(of_ecs);
-        // What ended before the watch began belongs to the import: AWS is listed from a little earlier.
-        readings.retain(|reading| {
-            is_in_progress(reading)
-                || watch
-                    .watched_since
-                    .is_none_or(|at| reading.created_at >= at)
-        });
-        readings.sort_by(|a, b| (a.created_at, &a.aws_id).cmp(&(b.created_at, &b.aws_id)));
+        let readings = of_the_watch(readings, &watch);
         let mut trouble = Trouble::default();
-        let mut recorded = 0;
-        let mut complete = read;
-        for reading in readings {
-            match trouble.note(self.record_one(cloud, account, &reading).await) {
-                Some(Some(record)) => {
-                    recorded += 1;
-                    // What already ended is settled at once: the next one's previous revision follows from it.
-                    trouble.note(self.follow_one(cloud, &record, Some(&reading)).await);
-                }
-                Some(None) => {}
-                None => {
-                    let of = reading.service.as_ref().map(|service| &service.arn);
-                    complete.retain(|service| Some(&service.arn) != of);
-                }
-            }
+        // What began before anybody here looked could not be told by an event.
+        for reading in readings.iter().filter(|_| !first) {
+            self.found_by_a_look(cloud.region(), began.millis_since(reading.created_at));
         }
-        // One service's trouble does not keep the others from being known as recorded, and so from being rolled back.
-        trouble.note(self.recorded_of_ecs(cloud, account, complete).await);
         // Only when all are recorded, and seldom: the mark is written for the next start, not for every look.
         let due = began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000;
+        let (recorded, of_failed) = self
+            .record_readings(cloud, account, &readings, &mut trouble)
+            .await;
+        let mut complete = read;
+        complete.retain(|service| !of_failed.contains(&service.arn));
+        // One service's trouble does not keep the others from being known as recorded, and so from being rolled back.
+        trouble.note(self.recorded_of_ecs(cloud, account, complete).await);
         let recorded = trouble.or(recorded)?;
         if first && codedeploy_listed {
             lock(&self.inner.looked)
@@ -167,6 +155,42 @@ impl Control {
             tx.commit().await?;
         }
         refused.or(recorded)
+    }
+
+    /// Records deployments in this order: how many there were of watched services, and the ARNs of those services of
+    /// ECS of which one could not be recorded. That one does not keep the others from it.
+    pub(super) async fn record_readings(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+        readings: &[DeploymentReading],
+        trouble: &mut Trouble,
+    ) -> (usize, BTreeSet<String>) {
+        let mut recorded = 0;
+        let mut of_failed = BTreeSet::new();
+        for reading in readings {
+            match trouble.note(self.record_one(cloud, account, reading).await) {
+                Some(Some(record)) => {
+                    recorded += 1;
+                    self.saw_new(cloud, &record);
+                    // What already ended is settled at once: the next one's previous revision follows from it.
+                    trouble.note(self.follow_one(cloud, &record, Some(reading)).await);
+                }
+                Some(None) => {}
+                None => of_failed.extend(reading.service.as_ref().map(|of| of.arn.clone())),
+            }
+        }
+        (recorded, of_failed)
+    }
+
+    /// Remembers how long after its beginning a deployment was seen.
+    fn saw_new(&self, cloud: &dyn Cloud, record: &DeploymentRecord) {
+        if record.sight.first_seen == Some(FirstSeen::AsItHappened) {
+            lock(&self.inner.looked)
+                .entry(cloud.region().to_string())
+                .or_default()
+                .behind_millis = Some(cloud.now().millis_since(record.started_at));
+        }
     }
 
     /// The watched service that a deployment moves; `None` when Switchback watches none.
@@ -708,6 +732,22 @@ pub(super) fn rules_of(task_sets: &[TaskSetReading]) -> Vec<TaskSet> {
 }
 
 /// Whether AWS says that it has not ended.
+/// What belongs to the watch, oldest first. What ended before it began belongs to the import: AWS is listed from a
+/// little earlier.
+pub(super) fn of_the_watch(
+    mut readings: Vec<DeploymentReading>,
+    watch: &WatchRecord,
+) -> Vec<DeploymentReading> {
+    readings.retain(|reading| {
+        is_in_progress(reading)
+            || watch
+                .watched_since
+                .is_none_or(|at| reading.created_at >= at)
+    });
+    readings.sort_by(|a, b| (a.created_at, &a.aws_id).cmp(&(b.created_at, &b.aws_id)));
+    readings
+}
+
 fn is_in_progress(reading: &DeploymentReading) -> bool {
     matches!(
         reading.reading.status,

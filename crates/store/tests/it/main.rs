@@ -10,6 +10,7 @@ mod audit;
 mod backups;
 mod changes;
 mod databases;
+mod event_hints;
 mod history;
 mod imports;
 mod leases;
