@@ -45,14 +45,17 @@ impl Account {
     }
 
     async fn call(&self, service: &str, operation: &str, input: Value) -> Result<Value> {
-        let (name, target) = match service {
-            "codedeploy" => ("codedeploy", "CodeDeploy_20141006"),
-            _ => ("ecs", "AmazonEC2ContainerServiceV20141113"),
+        let (name, target, form) = match service {
+            "codedeploy" => ("codedeploy", "CodeDeploy_20141006", "1.1"),
+            "events" => ("events", "AWSEvents", "1.1"),
+            "sqs" => ("sqs", "AmazonSQS", "1.0"),
+            _ => ("ecs", "AmazonEC2ContainerServiceV20141113", "1.1"),
         };
+        let form = format!("application/x-amz-json-{form}");
         let target = format!("{target}.{operation}");
         let authorization = authorization(name);
         let headers = [
-            ("content-type", "application/x-amz-json-1.1"),
+            ("content-type", form.as_str()),
             ("x-amz-target", target.as_str()),
             ("authorization", authorization.as_str()),
         ];
@@ -100,6 +103,60 @@ impl Account {
             .post("/_sim/clock", &json!({ "advance_s": seconds }))
             .await
             .map(drop)
+    }
+
+    /// A queue with a rule that fills it with what ECS and CodeDeploy tell; gives its URL.
+    pub async fn events(&self) -> Result<String> {
+        let queue = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:switchback-events");
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow", "Principal": { "Service": "events.amazonaws.com" },
+                "Action": "sqs:SendMessage", "Resource": queue,
+            }],
+        });
+        let input = json!({
+            "QueueName": "switchback-events", "Attributes": { "Policy": policy.to_string() },
+        });
+        let made = self.call("sqs", "CreateQueue", input).await?;
+        let pattern = json!({
+            "source": ["aws.codedeploy", "aws.ecs"],
+            "detail-type": [
+                "CodeDeploy Deployment State-change Notification", "ECS Deployment State Change",
+                "ECS Service Action", "ECS Hook State Change",
+            ],
+        });
+        let rule = json!({ "Name": "switchback-events", "EventPattern": pattern.to_string() });
+        self.call("events", "PutRule", rule).await?;
+        let targets = json!({
+            "Rule": "switchback-events", "Targets": [{ "Id": "queue", "Arn": queue }],
+        });
+        self.call("events", "PutTargets", targets).await?;
+        let url = made["QueueUrl"].as_str();
+        url.map(str::to_string)
+            .context("CreateQueue answered no QueueUrl")
+    }
+
+    /// Makes a service without a balancer that ECS itself deploys, task by task.
+    pub async fn rolling_service(&self, cluster: &str, service: &str) -> Result<RollingService> {
+        self.call("ecs", "CreateCluster", json!({ "clusterName": cluster }))
+            .await?;
+        let made = RollingService {
+            cluster: cluster.to_string(),
+            team: Team {
+                account: self.clone(),
+                service: service.to_string(),
+                deployments: AtomicUsize::new(0),
+            },
+        };
+        let first = made.team.registers("1").await?;
+        let input = json!({
+            "cluster": cluster, "serviceName": service, "taskDefinition": first, "desiredCount": 2,
+            "launchType": "FARGATE",
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-a"] } },
+        });
+        self.call("ecs", "CreateService", input).await?;
+        Ok(made)
     }
 
     /// Builds a service behind a load balancer, with a deployment group.
@@ -181,6 +238,32 @@ impl Account {
         self.call("codedeploy", "CreateDeploymentGroup", group)
             .await?;
         Ok(team)
+    }
+}
+
+/// One service that ECS itself deploys.
+pub struct RollingService {
+    cluster: String,
+    team: Team,
+}
+
+impl RollingService {
+    /// The service's name.
+    pub fn name(&self) -> &str {
+        &self.team.service
+    }
+
+    /// Moves it to a new revision with this image.
+    pub async fn moves(&self, tag: &str) -> Result<()> {
+        let revision = self.team.registers(tag).await?;
+        let input = json!({
+            "cluster": self.cluster, "service": self.team.service, "taskDefinition": revision,
+        });
+        self.team
+            .account
+            .call("ecs", "UpdateService", input)
+            .await
+            .map(drop)
     }
 }
 

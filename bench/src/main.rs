@@ -13,6 +13,7 @@ mod machine;
 mod pages;
 mod proxy;
 mod report;
+mod watch;
 mod wire;
 
 use std::io::Write;
@@ -44,6 +45,8 @@ enum Bench {
     Decide,
     /// The calls of AWS while nothing happens.
     Idle,
+    /// What watching many services costs.
+    Watch,
     /// Not a bench: the bare server beside which `pages` measures, in a process of its own.
     FloorPages,
     /// Not a bench: the bare stream beside which `live` measures.
@@ -89,6 +92,7 @@ async fn run(bench: Bench, options: &Options) -> Result<()> {
         Bench::Live => live::run(options).await?,
         Bench::Decide => decide::run(options).await?,
         Bench::Idle => idle::run(options).await?,
+        Bench::Watch => watch::run(options).await?,
         Bench::FloorPages => return floor::serve_pages(options).await,
         Bench::FloorStream => return floor::serve_stream().await,
     };

@@ -9,6 +9,7 @@ mod faults;
 mod idle;
 mod live;
 mod pages;
+mod watch;
 
 use std::{fs, path::PathBuf};
 
@@ -36,6 +37,8 @@ pub enum Bench {
     Decide(Options),
     /// The calls of AWS while nothing happens.
     Idle(Options),
+    /// What watching 2,000 services costs, with and without events.
+    Watch(Options),
     /// Everything that acts on AWS under every fault, with the table of docs/faults.md.
     Faults(faults::Campaign),
     /// Lists the benches.
@@ -60,11 +63,12 @@ pub struct Options {
 }
 
 /// The name of each bench and what it measures.
-const LIST: [(&str, &str); 4] = [
+const LIST: [(&str, &str); 5] = [
     ("pages", pages::ABOUT),
     ("live", live::ABOUT),
     ("decide", decide::ABOUT),
     ("idle", idle::ABOUT),
+    ("watch", watch::ABOUT),
 ];
 
 /// Runs one.
@@ -74,6 +78,7 @@ pub fn carry_out(workspace: &Workspace, bench: &Bench) -> Result<()> {
         Bench::Live(options) => live::run(workspace, options),
         Bench::Decide(options) => decide::run(workspace, options),
         Bench::Idle(options) => idle::run(workspace, options),
+        Bench::Watch(options) => watch::run(workspace, options),
         Bench::Faults(campaign) => faults::run_campaign(workspace, campaign),
         Bench::List => {
             for (name, about) in LIST {
