@@ -80,6 +80,7 @@ async fn services() {
             primary: Some("ecs-svc/1".to_string()),
             current: None,
             recorded_primary: None,
+            ..EcsService::default()
         });
         let mut tx = store.begin().await.unwrap();
         assert!(!tx.service_upsert(&web).await.unwrap());
