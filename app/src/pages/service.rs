@@ -121,7 +121,7 @@ pub fn served_words(revision: &RevisionView, now: Moment) -> String {
         .iter()
         .max_by(|a, b| a.share.total_cmp(&b.share).then(a.from.cmp(&b.from)));
     let Some(served) = most else {
-        return "Never took production traffic".to_string();
+        return "No production traffic recorded".to_string();
     };
     let length = duration_words(served.to.unwrap_or(now).millis_since(served.from));
     match served.to {

@@ -139,7 +139,9 @@ impl Budget {
             .is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1));
         if is_new {
             share.pace = (share.pace / 2.0).max(SLOWEST);
+            // What has gathered until now is gone: AWS's bucket is empty.
             share.left = share.left.min(0.0);
+            share.filled_at = share.filled_at.max(now);
             share.throttled_at = Some(now);
         }
     }
