@@ -249,14 +249,15 @@ fn calls_part(index: usize, calls: &CallsView) -> AnyView {
     });
     view! {
         <div class="status-part">
-            <h3 id=id.clone()>"Calls to AWS "<span class="quiet">{over}</span></h3>
+            <h3 id=id>"Calls to AWS "<span class="quiet">{over}</span></h3>
             <p>{words::whole(calls.requests)}" requests, "{pace}"."</p>
             {throttled}
             {if calls.operations.is_empty() {
                 empty("No request has been made yet.")
             } else {
                 view! {
-                    <table class="status-calls" aria-labelledby=id>
+                    <table class="status-calls">
+                        <caption class="visually-hidden">"Calls to AWS by operation"</caption>
                         <thead><tr><th scope="col">"Operation"</th><th scope="col" class="number">"Requests"</th><th scope="col" class="number">"Throttled"</th><th scope="col" class="number">"Failed"</th></tr></thead>
                         <tbody>{rows.collect_view()}</tbody>
                     </table>
