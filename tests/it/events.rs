@@ -269,14 +269,18 @@ async fn post(api: &Api, signature: &str, body: &str) -> Answer {
         .await
 }
 
-/// Posts an event with a good signature of its own.
+/// Posts an event with a good signature of its own. A signature is of one second, so the same event is signed anew in
+/// the next.
 async fn tells(world: &World, api: &Api, event: &Value) -> Answer {
     let body = event.to_string();
-    post(
-        api,
-        &signature(RELAY_SECRET, world.account.now().await, &body),
-        &body,
-    )
+    until("the event has a signature of its own", SOON, async || {
+        let signed = signature(RELAY_SECRET, world.account.now().await, &body);
+        let answer = post(api, &signed, &body).await;
+        match answer.status {
+            409 => Err(answer.body),
+            _ => Ok(answer),
+        }
+    })
     .await
 }
 
