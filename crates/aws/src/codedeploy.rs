@@ -1,7 +1,6 @@
 //! AWS CodeDeploy: deployment groups, deployments and the four calls that change something (aws.md §1).
 
 use crate::AwsAccount;
-use crate::CHANGE_ATTEMPT_TIMEOUT;
 use crate::calls;
 use crate::calls::Call;
 use crate::date_time;
@@ -10,8 +9,7 @@ use crate::error::from_sdk;
 use crate::error::malformed;
 use crate::moment;
 use crate::watch::Sent;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
+use crate::watch::exactly_once;
 use aws_sdk_codedeploy::config::Builder;
 use aws_sdk_codedeploy::types::AppSpecContent;
 use aws_sdk_codedeploy::types::AutoRollbackEvent;
@@ -380,7 +378,7 @@ impl AwsAccount {
                 Verdict::Reject => LifecycleEventStatus::Failed,
             })
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         changed(
@@ -399,7 +397,7 @@ impl AwsAccount {
             .deployment_id(aws_id)
             .deployment_wait_type(DeploymentWaitType::ReadyWait)
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         changed(calls::CONTINUE_DEPLOYMENT, &sent, answer).map(|(_, receipt)| receipt)
@@ -413,7 +411,7 @@ impl AwsAccount {
             .deployment_id(aws_id)
             .auto_rollback_enabled(true)
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         changed(calls::STOP_DEPLOYMENT, &sent, answer).map(|(_, receipt)| receipt)
@@ -441,7 +439,7 @@ impl AwsAccount {
             .description(&new.description)
             .revision(revision)
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         let (answer, receipt) = changed(calls::CREATE_DEPLOYMENT, &sent, answer)?;
@@ -451,19 +449,6 @@ impl AwsAccount {
         })?;
         Ok((id, receipt))
     }
-}
-
-/// The settings of a call that changes something. CodeDeploy has no idempotency tokens, and the SDK
-/// would repeat such a call by itself (aws.md §0.1).
-fn exactly_once(sent: &Sent) -> Builder {
-    Builder::default()
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .operation_attempt_timeout(CHANGE_ATTEMPT_TIMEOUT)
-                .build(),
-        )
-        .interceptor(sent.clone())
 }
 
 /// The answer to a call that changes something, with its receipt.

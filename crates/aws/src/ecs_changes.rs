@@ -2,13 +2,11 @@
 //! so each is sent once, as CodeDeploy's are.
 
 use crate::AwsAccount;
-use crate::CHANGE_ATTEMPT_TIMEOUT;
 use crate::calls;
 use crate::codedeploy::changed;
 use crate::error::malformed;
 use crate::watch::Sent;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
+use crate::watch::exactly_once;
 use aws_sdk_ecs::config::Builder;
 use aws_sdk_ecs::types::DeploymentLifecycleHookAction;
 use aws_sdk_ecs::types::StopServiceDeploymentStopType;
@@ -36,7 +34,7 @@ impl AwsAccount {
                 Verdict::Reject => DeploymentLifecycleHookAction::Rollback,
             })
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         changed(calls::CONTINUE_SERVICE_DEPLOYMENT, &sent, answer).map(|(_, receipt)| receipt)
@@ -53,7 +51,7 @@ impl AwsAccount {
             .service_deployment_arn(aws_id)
             .stop_type(StopServiceDeploymentStopType::Rollback)
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         changed(calls::STOP_SERVICE_DEPLOYMENT, &sent, answer).map(|(_, receipt)| receipt)
@@ -72,7 +70,7 @@ impl AwsAccount {
             .task_definition(update.task_definition.as_str())
             .set_force_new_deployment(update.force_new_deployment.then_some(true))
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         let (answer, receipt) = changed(calls::UPDATE_SERVICE, &sent, answer)?;
@@ -90,16 +88,4 @@ impl AwsAccount {
         };
         Ok((updated, receipt))
     }
-}
-
-/// The settings of a call that changes something: the SDK would repeat it by itself.
-fn exactly_once(sent: &Sent) -> Builder {
-    Builder::default()
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .operation_attempt_timeout(CHANGE_ATTEMPT_TIMEOUT)
-                .build(),
-        )
-        .interceptor(sent.clone())
 }

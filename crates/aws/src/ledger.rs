@@ -6,7 +6,6 @@
 //! digit, and DynamoDB writes numbers its own way.
 
 use crate::AwsSettings;
-use crate::CHANGE_ATTEMPT_TIMEOUT;
 use crate::calls::Call;
 use crate::calls::Nature;
 use crate::codedeploy::changed;
@@ -14,9 +13,8 @@ use crate::error::failed;
 use crate::error::malformed;
 use crate::shared;
 use crate::watch::Sent;
+use crate::watch::exactly_once;
 use async_trait::async_trait;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::client::Waiters;
 use aws_sdk_dynamodb::config::Builder;
@@ -304,7 +302,7 @@ impl Ledger for AwsLedger {
             }
             let answer = create
                 .customize()
-                .config_override(exactly_once(&sent))
+                .config_override(exactly_once!(Builder, &sent))
                 .send()
                 .await;
             match changed(CREATE_TABLE, &sent, answer) {
@@ -337,7 +335,7 @@ impl Ledger for AwsLedger {
             .table_name(&self.table)
             .point_in_time_recovery_specification(recovery)
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         changed(UPDATE_CONTINUOUS_BACKUPS, &sent, answer).map(|_| ())
@@ -407,7 +405,7 @@ impl Ledger for AwsLedger {
             .set_transact_items(Some(actions))
             .client_request_token(&write.head.write_id)
             .customize()
-            .config_override(exactly_once(&sent))
+            .config_override(exactly_once!(Builder, &sent))
             .send()
             .await;
         let reasons = cancellation(&answer);
@@ -485,17 +483,6 @@ fn meaning(reasons: &[CancellationReason]) -> Cancelled {
         None if !failed.is_empty() && failed.iter().all(not_now) => Cancelled::NotNow,
         None => Cancelled::Refused,
     }
-}
-
-fn exactly_once(sent: &Sent) -> Builder {
-    Builder::default()
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .operation_attempt_timeout(CHANGE_ATTEMPT_TIMEOUT)
-                .build(),
-        )
-        .interceptor(sent.clone())
 }
 
 fn partition(service: &LedgerService) -> String {

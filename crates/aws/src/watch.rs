@@ -12,6 +12,23 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+/// The settings of a call that changes something, by the builder of its service's SDK: sent once, within the time of one
+/// attempt, and `Sent` tells whether it left. Of these calls only TransactWriteItems has an idempotency token, and the
+/// SDK would repeat each by itself (aws.md §0.1).
+macro_rules! exactly_once {
+    ($builder:ty, $sent:expr) => {
+        <$builder>::default()
+            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .timeout_config(
+                aws_config::timeout::TimeoutConfig::builder()
+                    .operation_attempt_timeout($crate::CHANGE_ATTEMPT_TIMEOUT)
+                    .build(),
+            )
+            .interceptor($sent.clone())
+    };
+}
+pub(crate) use exactly_once;
+
 /// Remembers that the SDK began to send the call. Where it did not (no credentials, no endpoint),
 /// the call certainly had no effect.
 #[derive(Clone, Debug, Default)]

@@ -11,6 +11,7 @@
 
 use crate::Control;
 use crate::error::store_refusal;
+use crate::gates::use_signature;
 use crate::lock;
 use crate::supervise;
 use serde::Deserialize;
@@ -255,17 +256,7 @@ impl Control {
             )
         })?;
         let mut tx = self.begin().await.map_err(store_refusal)?;
-        if !tx
-            .signature_use(signature, now)
-            .await
-            .map_err(store_refusal)?
-        {
-            return Err(Refusal::new(
-                RefusalKind::Conflict,
-                "signature_repeated",
-                "This signature was used before. Sign every attempt anew.",
-            ));
-        }
+        use_signature(&mut tx, signature, now).await?;
         tx.event_hint_insert(&hint.id, &text, now)
             .await
             .map_err(store_refusal)?;

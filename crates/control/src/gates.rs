@@ -106,17 +106,7 @@ impl Control {
         // While this request opens the gate, the reconciler of waiting hooks keeps its hands off.
         let _claim = self.claim(&hook_claim(&hook.execution_id));
         let mut tx = self.begin().await.map_err(store_refusal)?;
-        if !tx
-            .signature_use(signature, now)
-            .await
-            .map_err(store_refusal)?
-        {
-            return Err(Refusal::new(
-                RefusalKind::Conflict,
-                "signature_repeated",
-                "This signature was used before. Sign every attempt anew.",
-            ));
-        }
+        use_signature(&mut tx, signature, now).await?;
         let record = HookRecord {
             deployment_aws_id: hook.deployment_aws_id.clone(),
             execution_id: hook.execution_id.clone(),
@@ -378,7 +368,7 @@ impl Control {
         gate.verdict = Some(gate.policy.at_expiry);
         gate.delivery = Some(Delivery::Recorded);
         let mut tx = self.begin().await?;
-        match close(&mut tx, &gate, now, "The policy").await {
+        match close(&mut tx, &gate, now).await {
             // Somebody decided at the same instant: theirs stands.
             Err(StepError::Store(StoreError::Conflict { .. })) => return Ok(()),
             other => other?,
@@ -696,7 +686,7 @@ impl Control {
                     gate.state = state;
                     gate.closed_at = Some(now);
                     // Nothing is to be delivered: ECS has done it.
-                    close(tx, &gate, now, "ECS").await?;
+                    close(tx, &gate, now).await?;
                 }
                 GateChange::Opened(gate) => insert_gate(tx, &gate).await?,
             }
@@ -705,21 +695,37 @@ impl Control {
     }
 }
 
-/// A gate whose fuse has burned out, with the answer that `who` gives.
-async fn close(
-    tx: &mut Tx,
-    gate: &GateRecord,
-    now: Moment,
-    who: &'static str,
-) -> Result<(), StepError> {
-    let answer = match (gate.kind, gate.policy.at_expiry) {
-        (GateKind::EcsPause, Verdict::Approve) => "goes on",
-        (GateKind::EcsPause, Verdict::Reject) => "rolls the deployment back",
-        (_, Verdict::Approve) => "approves",
-        (_, Verdict::Reject) => "rejects",
+/// A gate whose fuse has burned out: what became of it, and who saw to that.
+async fn close(tx: &mut Tx, gate: &GateRecord, now: Moment) -> Result<(), StepError> {
+    let (by, answer) = match (gate.kind, gate.policy.at_expiry) {
+        (GateKind::EcsPause, Verdict::Approve) => ("ECS", "ECS lets the deployment go on"),
+        (GateKind::EcsPause, Verdict::Reject) => ("ECS", "ECS rolls the deployment back"),
+        (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, Verdict::Approve) => {
+            ("switchback", "The policy approves")
+        }
+        (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, Verdict::Reject) => {
+            ("switchback", "The policy rejects")
+        }
     };
-    let text = format!("Nobody decided at {} in time. {who} {answer}.", gate.stage);
-    save_closed(tx, gate, now, text, Some("switchback")).await
+    let text = format!("Nobody decided at {} in time. {answer}.", gate.stage);
+    save_closed(tx, gate, now, text, Some(by)).await
+}
+
+/// Every signature counts once.
+pub(crate) async fn use_signature(
+    tx: &mut Tx,
+    signature: &str,
+    now: Moment,
+) -> Result<(), Refusal> {
+    match tx.signature_use(signature, now).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refusal::new(
+            RefusalKind::Conflict,
+            "signature_repeated",
+            "This signature was used before. Sign every attempt anew.",
+        )),
+        Err(error) => Err(store_refusal(error)),
+    }
 }
 
 /// Writes a gate that is no longer open, with a line of the timeline.
