@@ -54,12 +54,16 @@ pub async fn me(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answe
 
 /// GET /services. As CSV it is the whole list from the cursor on, not one page of it.
 pub async fn services(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
-    let mut given = parameters(&uri, &["q", "moving", "cursor", "limit", "format"])?;
+    let mut given = parameters(
+        &uri,
+        &["q", "account", "moving", "cursor", "limit", "format"],
+    )?;
     let as_csv = csv_list::is_wanted(&mut given)?;
     let mut filter = ServiceFilter {
         moving: flag(&mut given, "moving")?,
         limit: limit(&mut given)?,
         q: given.remove("q"),
+        account: given.remove("account"),
         cursor: given.remove("cursor"),
     };
     let console = console(&desk, &caller);
@@ -97,7 +101,8 @@ pub async fn revisions(desk: State<Deps>, caller: Extension<Caller>, id: Id, uri
 /// GET /deployments. As CSV it is the whole list from the cursor on, not one page of it.
 pub async fn deployments(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
     let names = [
-        "service", "outcome", "phase", "actor", "q", "from", "to", "cursor", "limit", "format",
+        "service", "account", "outcome", "phase", "actor", "q", "from", "to", "cursor", "limit",
+        "format",
     ];
     let mut given = parameters(&uri, &names)?;
     let as_csv = csv_list::is_wanted(&mut given)?;
@@ -122,6 +127,7 @@ pub async fn deployments(desk: State<Deps>, caller: Extension<Caller>, uri: Uri)
         to: time(&mut given, "to")?,
         limit: limit(&mut given)?,
         service: given.remove("service"),
+        account: given.remove("account"),
         actor: given.remove("actor"),
         q: given.remove("q"),
         cursor: given.remove("cursor"),
@@ -153,6 +159,12 @@ pub async fn status(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> A
 pub async fn coverage(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
     parameters(&uri, &[])?;
     whole_list(console(&desk, &caller).coverage().await?)
+}
+
+/// GET /accounts: how the watching of each account and region goes.
+pub async fn accounts(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
+    parameters(&uri, &[])?;
+    whole_list(console(&desk, &caller).accounts().await?)
 }
 
 /// GET /deployments/{id}: by our identifier or AWS's.

@@ -3,6 +3,8 @@
 //!
 //! [`SETTINGS`] is the list of them; `docs/configuration.md` is held to it by a test.
 
+use crate::accounts;
+use crate::accounts::AccountSetting;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -81,6 +83,10 @@ pub struct Aws {
     /// The regions that are watched; the SDK's own (`AWS_REGION` and so on) when there are none here.
     /// `SWITCHBACK_REGIONS`
     pub regions: Vec<String>,
+    /// Whether the account of Switchback's own credentials is watched: not with the word `none` for its regions.
+    pub watches_own_account: bool,
+    /// Further accounts. `SWITCHBACK_ACCOUNTS`
+    pub accounts: Vec<AccountSetting>,
 }
 
 /// How often AWS is read.
@@ -124,6 +130,9 @@ pub struct Bootstrap {
     /// The token. `SWITCHBACK_BOOTSTRAP_TOKEN`
     pub token: Option<SecretString>,
 }
+
+/// The word in place of regions that leaves the account of Switchback's own credentials alone.
+const NO_REGIONS: &str = "none";
 
 /// The file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "switchback.toml";
@@ -170,6 +179,7 @@ const PUBLIC_URL: Setting = plain("SWITCHBACK_PUBLIC_URL", "server.public_url");
 const SITE: Setting = plain("SWITCHBACK_SITE", "server.site");
 const DATABASE_URL: Setting = secret("SWITCHBACK_DATABASE_URL", "database.url");
 const REGIONS: Setting = plain("SWITCHBACK_REGIONS", "aws.regions");
+const ACCOUNTS: Setting = plain("SWITCHBACK_ACCOUNTS", "accounts");
 const POLL_ACTIVE: Setting = plain("SWITCHBACK_POLL_ACTIVE_MS", "polling.active_ms");
 const POLL_IDLE: Setting = plain("SWITCHBACK_POLL_IDLE_MS", "polling.idle_ms");
 const POLL_EVENTS: Setting = plain("SWITCHBACK_POLL_EVENTS_MS", "polling.events_ms");
@@ -188,6 +198,7 @@ pub const SETTINGS: &[Setting] = &[
     SITE,
     DATABASE_URL,
     REGIONS,
+    ACCOUNTS,
     POLL_ACTIVE,
     POLL_IDLE,
     POLL_EVENTS,
@@ -253,6 +264,17 @@ fn values_of(text: &str, problems: &mut Vec<String>) -> BTreeMap<String, String>
     for (name, table) in tables {
         let at = line_of(name.span().start);
         let name = name.into_inner();
+        if name == ACCOUNTS.in_file {
+            match accounts::json_of(table.into_inner()) {
+                Some(list) => {
+                    values.insert(name.into_owned(), list);
+                }
+                None => problems.push(format!(
+                    "line {at} of the file: accounts must be tables, each under [[accounts]], of texts and lists of texts"
+                )),
+            }
+            continue;
+        }
         let toml::de::DeValue::Table(table) = table.into_inner() else {
             problems.push(format!(
                 "line {at} of the file: {name} stands outside the tables; there is no such setting"
@@ -503,26 +525,39 @@ fn database(reader: &mut Reader<'_>) -> Database {
 }
 
 fn aws(reader: &mut Reader<'_>) -> Aws {
-    let expected = "AWS regions with commas between, each once, such as eu-central-1,us-east-1";
-    let regions = reader.parsed(&REGIONS, expected, |text| {
-        let regions: Vec<String> = text
-            .split(',')
-            .map(|name| name.trim().to_string())
-            .collect();
-        let sound = |name: &String| {
-            name.contains('-')
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        };
-        let each_once = regions
-            .iter()
-            .enumerate()
-            .all(|(index, name)| !regions[..index].contains(name));
-        (regions.iter().all(sound) && each_once).then_some(regions)
+    let expected =
+        "AWS regions with commas between, each once, such as eu-central-1,us-east-1, or none";
+    let regions = reader.parsed(&REGIONS, expected, |text| match text {
+        NO_REGIONS => Some(Vec::new()),
+        _ => accounts::regions_of(text.split(',')),
     });
+    let watches_own_account = reader.value(&REGIONS).as_deref() != Some(NO_REGIONS);
+    let regions = regions.unwrap_or_default();
+    let accounts = match reader.value(&ACCOUNTS) {
+        None => Vec::new(),
+        Some(list) => accounts::read(&list, &regions).unwrap_or_else(|problems| {
+            let Setting {
+                variable, in_file, ..
+            } = ACCOUNTS;
+            reader.problems.extend(
+                problems
+                    .into_iter()
+                    .map(|problem| format!("{variable} ({in_file} in the file), {problem}")),
+            );
+            Vec::new()
+        }),
+    };
+    if !watches_own_account && accounts.is_empty() && reader.value(&ACCOUNTS).is_none() {
+        reader.problems.push(
+            "SWITCHBACK_REGIONS (aws.regions in the file) is none, and SWITCHBACK_ACCOUNTS (accounts in the file) names \
+             no account: nothing would be watched"
+                .to_string(),
+        );
+    }
     Aws {
-        regions: regions.unwrap_or_default(),
+        regions,
+        watches_own_account,
+        accounts,
     }
 }
 
@@ -726,7 +761,7 @@ mod tests {
             let problems = regions("", &[("SWITCHBACK_REGIONS", wrong)]).unwrap_err();
             let expected = format!(
                 "SWITCHBACK_REGIONS (aws.regions in the file) must be AWS regions with commas between, \
-                 each once, such as eu-central-1,us-east-1, not {wrong:?}"
+                 each once, such as eu-central-1,us-east-1, or none, not {wrong:?}"
             );
             assert_eq!(problems.0, [expected]);
         }

@@ -12,9 +12,12 @@ use switchback_control::LedgerState;
 use switchback_domain::actor::Actor;
 use switchback_domain::event::EventHint;
 
-/// How the watching of one region goes.
+/// How the watching of one account and region goes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Look {
+    /// What everybody may know the account by: its name in the settings, or else its place there, such as `#2`. `None`
+    /// for the account of Switchback's own credentials.
+    pub account: Option<String>,
     /// The region.
     pub region: String,
     /// When the last look that ended well ended (the account's clock); `None` before the first.
@@ -23,8 +26,8 @@ pub struct Look {
     pub age: Option<Duration>,
     /// What went wrong since: AWS's call and code.
     pub trouble: Option<String>,
-    /// The account number, once AWS told.
-    pub account: Option<String>,
+    /// The account number, once it is known; not for everybody.
+    pub number: Option<String>,
     /// Requests to AWS in an hour, at the pace of the last one; `None` in the first ten minutes.
     pub requests_an_hour: Option<f64>,
     /// Whether the queue of events in this region answers; `None` where none is read.
@@ -56,7 +59,7 @@ pub trait Consoles: Send + Sync {
     /// answer is seen in [`Consoles::hears_aws`] and in the looks.
     async fn refresh_clock(&self);
 
-    /// How the watching goes, one entry per region that is watched.
+    /// How the watching goes, one entry for each account and region that is watched.
     fn looks(&self) -> Vec<Look>;
 
     /// How it stands with the ledger; `None` when none is kept.
@@ -96,21 +99,27 @@ impl Consoles for Control {
     }
 
     fn looks(&self) -> Vec<Look> {
-        let (looked, ages) = (Control::looks(self), self.look_ages());
-        let heard = self.watching();
-        self.regions()
+        let mut roles: Vec<String> = Vec::new();
+        self.account_looks()
             .into_iter()
-            .map(|region| {
-                let look = looked.iter().find(|(looked, _, _)| *looked == region);
-                let account = heard.get(&region).and_then(|heard| heard.account.clone());
+            .map(|look| {
+                let account = look.role_arn.map(|role_arn| {
+                    let known = roles.iter().position(|role| *role == role_arn);
+                    let place = known.unwrap_or_else(|| {
+                        roles.push(role_arn);
+                        roles.len() - 1
+                    });
+                    look.name.unwrap_or_else(|| format!("#{}", place + 1))
+                });
                 Look {
                     account,
-                    requests_an_hour: heard.get(&region).and_then(|heard| heard.requests_an_hour),
-                    queue_answers: heard.get(&region).and_then(|heard| heard.queue_answers),
-                    at: look.and_then(|(_, at, _)| *at),
-                    age: ages.get(&region).copied(),
-                    trouble: look.and_then(|(_, _, trouble)| trouble.clone()),
-                    region,
+                    number: look.account,
+                    region: look.region,
+                    at: look.at,
+                    age: look.age,
+                    trouble: look.trouble,
+                    requests_an_hour: look.requests_an_hour,
+                    queue_answers: look.queue_answers,
                 }
             })
             .collect()
@@ -191,6 +200,7 @@ pass_on! {
     history_page(filter: DeploymentFilter) -> HistoryPage;
     coverage() -> Vec<RegionCoverage>;
     status_page() -> StatusPage;
+    accounts() -> Vec<AccountHealth>;
     services_page(filter: ServiceFilter) -> ServicesPage;
     deployment(id: String) -> DeploymentView;
     deployment_page(id: String) -> DeploymentPage;

@@ -146,14 +146,39 @@ async fn examine(config: &Config, asked: &Asked, findings: &mut Findings) {
     eprintln!("Looking at the database.");
     let database_clock = database(config, findings).await;
     let usual = run::usual_settings();
-    let clouds = run::clouds(&config.aws.regions, &usual).await;
+    let clouds = run::clouds(&config.aws, &usual).await;
+    let mut own: Vec<(String, String)> = Vec::new();
     for cloud in &clouds {
         let region = match cloud.region() {
             "" => "no region",
             region => region,
         };
-        eprintln!("Asking AWS ({region}).");
-        aws(&**cloud, region, findings).await;
+        let place = match cloud.assumed() {
+            None => region.to_string(),
+            Some(assumed) => {
+                let name = assumed.name.as_deref().unwrap_or(&assumed.account);
+                format!("{name} {region}")
+            }
+        };
+        eprintln!("Asking AWS ({place}).");
+        let account = aws(&**cloud, &place, findings).await;
+        match (cloud.assumed(), account) {
+            (None, Some(account)) => own.push((account, region.to_string())),
+            (Some(assumed), Some(account))
+                if own.contains(&(account.clone(), region.to_string())) =>
+            {
+                findings.add(
+                    format!("aws {place}: watched twice"),
+                    CheckResult::Problem,
+                    format!(
+                        "Switchback's own credentials are of account {account} and watch {region} already; {} is not used.",
+                        assumed.role_arn
+                    ),
+                    Some("Take the region, or the whole entry, out of SWITCHBACK_ACCOUNTS."),
+                );
+            }
+            (Some(_), _) | (None, None) => {}
+        }
     }
     let machine = run::machine_clock()();
     match database_clock {
@@ -283,10 +308,11 @@ async fn database(config: &Config, findings: &mut Findings) -> Option<Moment> {
     found.clock
 }
 
-async fn aws(cloud: &dyn Cloud, region: &str, findings: &mut Findings) {
+/// Asks one account and region; gives the account's number.
+async fn aws(cloud: &dyn Cloud, place: &str, findings: &mut Findings) -> Option<String> {
     let account = cloud.account().await;
     let here = run::machine_clock()();
-    let check = format!("aws {region}: sts:GetCallerIdentity");
+    let check = format!("aws {place}: sts:GetCallerIdentity");
     let account = match account {
         Ok(account) => {
             findings.ok(check, format!("This is account {account}."));
@@ -296,29 +322,32 @@ async fn aws(cloud: &dyn Cloud, region: &str, findings: &mut Findings) {
             refused(&check, &error, findings);
             let why = "AWS did not say who we are.";
             findings.add(
-                format!("aws {region}: permissions"),
+                format!("aws {place}: permissions"),
                 CheckResult::NotChecked,
                 why,
                 None,
             );
             findings.add(
-                format!("clocks: aws {region}"),
+                format!("clocks: aws {place}"),
                 CheckResult::NotChecked,
                 why,
                 None,
             );
-            return;
+            return None;
         }
     };
     clocks(
-        &format!("clocks: aws {region}"),
+        &format!("clocks: aws {place}"),
         "AWS's clock",
         cloud.now(),
         here,
         findings,
     );
     let names = [NOBODY.to_string()];
-    let nobody = format!("arn:aws:ecs:{region}:{account}:task-definition/{NOBODY}:1");
+    let nobody = format!(
+        "arn:aws:ecs:{}:{account}:task-definition/{NOBODY}:1",
+        cloud.region()
+    );
     let deployments = cloud
         .deployment_ids(None, Some(cloud.now()))
         .await
@@ -335,7 +364,7 @@ async fn aws(cloud: &dyn Cloud, region: &str, findings: &mut Findings) {
         asked.push(("ecs:DescribeTaskDefinition", revision));
     }
     for (action, answer) in asked {
-        let check = format!("aws {region}: {action}");
+        let check = format!("aws {place}: {action}");
         match answer {
             Ok(()) => findings.ok(check, "Allowed."),
             // Nobody has that name, and AWS may say so.
@@ -343,10 +372,13 @@ async fn aws(cloud: &dyn Cloud, region: &str, findings: &mut Findings) {
             Err(error) => refused(&check, &error, findings),
         }
     }
+    Some(account)
 }
 
 fn refused(check: &str, error: &CloudError, findings: &mut Findings) {
-    let what_to_do = if error.is_about_permission() {
+    let what_to_do = if error.operation == switchback_cloud::ASSUME_ROLE {
+        "Let Switchback's own role assume this one (docs/iam/assume-role.json), and let this one's trust policy name it and the external id of the settings (docs/iam/assume-role-trust.json)."
+    } else if error.is_about_permission() {
         "Allow it, as in docs/iam/, or use other credentials."
     } else {
         "Check region, credentials and the way to AWS (AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL)."

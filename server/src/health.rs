@@ -91,29 +91,45 @@ pub async fn readiness(deps: &Deps) -> Readiness {
     // Anybody may ask, and AWS's own words name accounts and principals. They are in the log, where
     // each look that fails is written down, and on the pages.
     let mut regions: Vec<serde_json::Value> = Vec::new();
+    let is_fresh = |look: &Look| look.age.is_some_and(|age| age <= deps.look_limit);
     for look in &looks {
         let region = &look.region;
+        let place = match &look.account {
+            None => region.clone(),
+            Some(account) => format!("account {account} in {region}"),
+        };
         let last_look = match (&look.trouble, look.at) {
             (Some(_), _) => {
-                warnings.push(format!("The last look at {region} failed."));
+                warnings.push(format!("The last look at {place} failed."));
                 "failed"
             }
             (None, Some(_)) => "ended well",
             (None, None) => {
-                warnings.push(format!("{region} was not heard yet."));
+                warnings.push(format!("{place} was not heard yet."));
                 "not yet"
             }
         };
         if look.trouble.is_none() && look.age.is_some_and(|age| age > deps.look_limit) {
-            reasons.push(format!(
-                "The last look at {region} is older than {} s, and nothing is known to be wrong: the watcher stands still.",
+            let words = format!(
+                "The last look at {place} is older than {} s, and nothing is known to be wrong: the watcher stands still.",
                 deps.look_limit.as_secs()
-            ));
+            );
+            // An account that answers slowly is no reason to end what watches the others.
+            let others = looks
+                .iter()
+                .any(|other| other.account != look.account && is_fresh(other));
+            if others {
+                warnings.push(words);
+            } else {
+                reasons.push(words);
+            }
         }
         let code = look.trouble.as_deref().and_then(code_of);
-        regions.push(
-            json!({ "region": region, "last_look_at": look.at, "last_look": last_look, "code": code }),
-        );
+        let mut told = json!({ "region": region, "last_look_at": look.at, "last_look": last_look, "code": code });
+        if let Some(account) = &look.account {
+            told["account"] = json!(account);
+        }
+        regions.push(told);
     }
     let ready = reasons.is_empty();
     let ledger = match deps.consoles.ledger() {
@@ -286,7 +302,7 @@ fn looks(looks: &[Look], text: &mut String) {
     for look in looks {
         line(
             text,
-            &format!("{name}{{region=\"{}\"}}", look.region),
+            &format!("{name}{{{}}}", labels(look)),
             u8::from(look.trouble.is_some()),
         );
     }
@@ -301,7 +317,7 @@ fn looks(looks: &[Look], text: &mut String) {
         if let Some(age) = look.age {
             line(
                 text,
-                &format!("{name}{{region=\"{}\"}}", look.region),
+                &format!("{name}{{{}}}", labels(look)),
                 age.as_secs_f64(),
             );
         }
@@ -319,7 +335,12 @@ async fn watching(deps: &Deps, looks: &[Look], text: &mut String) {
             for look in looks {
                 let is_here = |account: &str, region: &str| {
                     region == look.region
-                        && look.account.as_deref().is_none_or(|own| own == account)
+                        && match &look.number {
+                            Some(own) => own == account,
+                            None => !looks
+                                .iter()
+                                .any(|other| other.number.as_deref() == Some(account)),
+                        }
                 };
                 let services: i64 = counts
                     .iter()
@@ -327,7 +348,7 @@ async fn watching(deps: &Deps, looks: &[Look], text: &mut String) {
                     .map(|(_, _, count)| count)
                     .sum();
                 if let Some(requests) = look.requests_an_hour.filter(|_| services > 0) {
-                    let label = format!("{name}{{region=\"{}\"}}", look.region);
+                    let label = format!("{name}{{{}}}", labels(look));
                     line(text, &label, requests / services as f64);
                 }
             }
@@ -339,9 +360,17 @@ async fn watching(deps: &Deps, looks: &[Look], text: &mut String) {
     family(text, name, "gauge", help);
     for look in looks {
         if let Some(answers) = look.queue_answers {
-            let label = format!("{name}{{region=\"{}\"}}", look.region);
+            let label = format!("{name}{{{}}}", labels(look));
             line(text, &label, u8::from(answers));
         }
+    }
+}
+
+/// The labels of one account and region; an account of a role has one more.
+fn labels(look: &Look) -> String {
+    match &look.account {
+        None => format!("region=\"{}\"", look.region),
+        Some(account) => format!("account=\"{account}\",region=\"{}\"", look.region),
     }
 }
 

@@ -169,6 +169,7 @@ pub const ROUTES: &[Route] = &[
         get(api::deployment_metrics)
     }),
     signed_in(Method::GET, "/api/v1/coverage", || get(api::coverage)),
+    signed_in(Method::GET, "/api/v1/accounts", || get(api::accounts)),
     signed_in(Method::GET, "/api/v1/status", || get(api::status)),
     signed_in(Method::GET, "/api/v1/gates", || get(api::gates)),
     signed_in(Method::GET, "/api/v1/gates/{id}", || get(api::gate)),

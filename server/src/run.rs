@@ -405,7 +405,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     bootstrap(&store, config.bootstrap).await?;
     let usual = usual_settings();
-    let clouds = clouds(&config.aws.regions, &usual).await;
+    let clouds = clouds(&config.aws, &usual).await;
     let ledger = ledger(&config.ledger, &config.aws, &usual).await;
     if ledger.is_none() {
         tracing::warn!(
@@ -445,6 +445,7 @@ pub fn usual_settings() -> AwsSettings {
         region: None,
         endpoint_url: None,
         credentials: None,
+        role: None,
         machine_clock: machine_clock(),
     }
 }
@@ -482,9 +483,28 @@ pub async fn queues(
     queues
 }
 
-/// One adapter for each region; for the region of `usual`, or the SDK's own, when none is named.
-pub async fn clouds(regions: &[String], usual: &AwsSettings) -> Vec<Arc<dyn Cloud>> {
-    let mut clouds: Vec<Arc<dyn Cloud>> = Vec::new();
+/// One adapter for each account and region: first those of the account of the credentials themselves, in the region of
+/// `usual`, or the SDK's own, when none is named; then those of each further account. Nothing is asked of AWS yet.
+pub async fn clouds(aws: &crate::config::Aws, usual: &AwsSettings) -> Vec<Arc<dyn Cloud>> {
+    let mut clouds = Vec::new();
+    if aws.watches_own_account {
+        connect(&mut clouds, &aws.regions, usual).await;
+    }
+    for account in &aws.accounts {
+        let settings = AwsSettings {
+            role: Some(account.role.clone()),
+            ..usual.clone()
+        };
+        let regions = match account.regions.is_empty() {
+            true => &aws.regions,
+            false => &account.regions,
+        };
+        connect(&mut clouds, regions, &settings).await;
+    }
+    clouds
+}
+
+async fn connect(clouds: &mut Vec<Arc<dyn Cloud>>, regions: &[String], usual: &AwsSettings) {
     if regions.is_empty() {
         clouds.push(Arc::new(AwsAccount::connect(usual.clone()).await));
     }
@@ -495,7 +515,6 @@ pub async fn clouds(regions: &[String], usual: &AwsSettings) -> Vec<Arc<dyn Clou
         };
         clouds.push(Arc::new(AwsAccount::connect(settings).await));
     }
-    clouds
 }
 
 async fn bootstrap(store: &Store, given: crate::config::Bootstrap) -> anyhow::Result<()> {

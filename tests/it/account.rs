@@ -31,6 +31,8 @@ pub struct AwsRefusal {
 #[derive(Clone)]
 pub struct Account {
     pub endpoint: String,
+    /// The access key of whoever asks.
+    key: String,
 }
 
 /// A service of AWS that speaks JSON.
@@ -74,6 +76,27 @@ impl Json {
 }
 
 impl Account {
+    /// The account as a team of its own sees it.
+    pub fn at(endpoint: &str) -> Account {
+        Account {
+            endpoint: endpoint.trim_end_matches('/').to_string(),
+            key: TEAM_KEY.to_string(),
+        }
+    }
+
+    /// Another account at the same endpoint, as a team sees it that assumed a role there.
+    pub async fn other(&self, account: &str) -> Account {
+        let role = format!("arn:aws:iam::{account}:role/team");
+        let members = [("RoleArn", role.as_str()), ("RoleSessionName", "team")];
+        let answer = self
+            .form_call("sts", "2011-06-15", "AssumeRole", &members)
+            .await;
+        Account {
+            endpoint: self.endpoint.clone(),
+            key: tag(&answer, "AccessKeyId"),
+        }
+    }
+
     /// One call that may be refused.
     pub async fn ask(
         &self,
@@ -83,7 +106,7 @@ impl Account {
     ) -> Result<Value, AwsRefusal> {
         let (name, target, form) = service.name_and_target();
         let target = format!("{target}.{operation}");
-        let authorization = authorization(name);
+        let authorization = self.authorization(name);
         let headers = [
             ("content-type", form),
             ("x-amz-target", target.as_str()),
@@ -119,13 +142,24 @@ impl Account {
 
     /// One call of the load balancer's service, which speaks forms and XML.
     pub async fn balancer_call(&self, action: &str, members: &[(&str, &str)]) -> String {
-        let pairs = [("Action", action), ("Version", "2015-12-01")];
+        self.form_call("elasticloadbalancing", "2015-12-01", action, members)
+            .await
+    }
+
+    async fn form_call(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        members: &[(&str, &str)],
+    ) -> String {
+        let pairs = [("Action", action), ("Version", version)];
         let body: Vec<String> = pairs
             .iter()
             .chain(members)
             .map(|(name, value)| format!("{name}={}", form_encoded(value)))
             .collect();
-        let authorization = authorization("elasticloadbalancing");
+        let authorization = self.authorization(service);
         let headers = [
             ("content-type", "application/x-www-form-urlencoded"),
             ("authorization", authorization.as_str()),
@@ -147,6 +181,15 @@ impl Account {
             )
             .await;
         answer["deploymentInfo"].clone()
+    }
+
+    /// What a signed request carries. The simulation reads who calls and never checks the signature.
+    fn authorization(&self, service: &str) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/20260101/{REGION}/{service}/aws4_request, \
+             SignedHeaders=host, Signature=00",
+            self.key
+        )
     }
 
     // ---- beside the AWS endpoint -------------------------------------------------------------------
@@ -188,11 +231,16 @@ impl Account {
 
     /// Every call that changed something or tried to, made with this access key.
     pub async fn journal(&self, access_key: &str) -> Vec<Value> {
+        self.journal_of(&format!("arn:aws:iam::{ACCOUNT}:user/{access_key}"))
+            .await
+    }
+
+    /// Every call that changed something or tried to, made by this principal.
+    pub async fn journal_of(&self, caller: &str) -> Vec<Value> {
         let journal = self.read("journal").await;
-        let caller = format!("arn:aws:iam::{ACCOUNT}:user/{access_key}");
         let calls = journal.as_array().expect("the journal is an array").iter();
         calls
-            .filter(|call| call["caller"] == caller.as_str())
+            .filter(|call| call["caller"] == caller)
             .cloned()
             .collect()
     }
@@ -203,14 +251,6 @@ pub fn seconds(text: &str) -> i64 {
     OffsetDateTime::parse(text, &Rfc3339)
         .unwrap_or_else(|error| panic!("{text} is no time: {error}"))
         .unix_timestamp()
-}
-
-/// What a signed request carries. The simulation reads who calls and never checks the signature.
-fn authorization(service: &str) -> String {
-    format!(
-        "AWS4-HMAC-SHA256 Credential={TEAM_KEY}/20260101/{REGION}/{service}/aws4_request, \
-         SignedHeaders=host, Signature=00"
-    )
 }
 
 fn form_encoded(text: &str) -> String {

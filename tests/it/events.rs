@@ -167,7 +167,7 @@ async fn both_are_known(api: &Api) {
 }
 
 /// Waits, for as long as an event may take and not a look, until a deployment is recorded.
-async fn is_seen_at_once(api: &Api, aws_id: &str) -> Value {
+pub async fn is_seen_at_once(api: &Api, aws_id: &str) -> Value {
     let what = format!("{aws_id} is seen at once");
     until(&what, Duration::from_secs(8), async || {
         let answer = api.get(&format!("/deployments/{aws_id}")).await;
@@ -247,7 +247,7 @@ fn event(id: &str, source: &str, detail_type: &str, resource: &str, detail: Valu
     })
 }
 
-fn of_codedeploy(id: &str, aws_id: &str) -> Value {
+pub fn of_codedeploy(id: &str, aws_id: &str) -> Value {
     let group =
         format!("arn:aws:codedeploy:{REGION}:{ACCOUNT}:deploymentgroup:web-application/web-group");
     event(
@@ -271,7 +271,7 @@ async fn post(api: &Api, signature: &str, body: &str) -> Answer {
 
 /// Posts an event with a good signature of its own. A signature is of one second, so the same event is signed anew in
 /// the next.
-async fn tells(world: &World, api: &Api, event: &Value) -> Answer {
+pub async fn tells(world: &World, api: &Api, event: &Value) -> Answer {
     let body = event.to_string();
     until("the event has a signature of its own", SOON, async || {
         let signed = signature(RELAY_SECRET, world.account.now().await, &body);

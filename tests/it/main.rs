@@ -15,6 +15,7 @@ mod window;
 mod wire;
 mod world;
 
+mod accounts;
 mod browser;
 mod campaign;
 mod crashes;
@@ -25,6 +26,7 @@ mod ecs_services;
 mod events;
 mod foreign_clients;
 mod importing;
+mod independent_emulator;
 mod ledger;
 mod lists;
 mod operating;

@@ -364,9 +364,7 @@ impl World {
         World {
             server: None,
             _simulation: simulation,
-            account: Account {
-                endpoint: endpoint.trim_end_matches('/').to_string(),
-            },
+            account: Account::at(endpoint),
             api: Api::with_token(&base, TOKEN),
             port,
             database_url,

@@ -216,7 +216,7 @@ fn decided_table(gates: &[GateView]) -> AnyView {
         view! {
             <tr>
                 <td class="c-time">{time(at, at.date_and_time())}</td>
-                <td class="c-service"><a class="row-link" href=format!("/gates/{}", gate.id)>{gate.deployment.service.clone()}</a>" "<span class="quiet">{gate.deployment.cluster.clone()}</span></td>
+                <td class="c-service"><a class="row-link" href=format!("/gates/{}", gate.id)>{gate.deployment.service.clone()}</a>" "<span class="quiet">{crate::parts::accounts::place(&gate.deployment.cluster, gate.deployment.account_name.as_deref())}</span></td>
                 <td class="c-change">{change(&gate.deployment, false)}</td>
                 <td class="c-state">{gate_state(gate)}</td>
                 <td class="c-stage">{gate.stage.clone()}</td>

@@ -3,6 +3,7 @@
 use crate::asks;
 use crate::pages::Shown;
 use crate::pages::page;
+use crate::parts::accounts::account_select;
 use crate::parts::coverage::imports;
 use crate::parts::deployment_rows::history_table;
 use crate::parts::frame::Section;
@@ -11,12 +12,13 @@ use crate::parts::small::empty;
 use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
+use switchback_contract::AccountNames;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::HistoryPage;
 use switchback_contract::Outcome;
 use switchback_contract::Phase;
 
-/// `/history?q=&service=&outcome=&phase=&actor=&from=&to=&cursor=`
+/// `/history?q=&service=&account=&outcome=&phase=&actor=&from=&to=&cursor=`
 #[component]
 pub fn History() -> impl IntoView {
     let query = use_query_map().get_untracked();
@@ -28,6 +30,7 @@ pub fn History() -> impl IntoView {
     };
     let filter = DeploymentFilter {
         service: get("service"),
+        account: get("account"),
         outcome: get("outcome"),
         phase: get("phase"),
         actor: get("actor"),
@@ -50,10 +53,11 @@ pub fn History() -> impl IntoView {
 }
 
 /// The filters as pairs of the address, without the cursor.
-fn pairs(filter: &DeploymentFilter) -> [(&'static str, &'static str, Option<&str>); 7] {
+fn pairs(filter: &DeploymentFilter) -> [(&'static str, &'static str, Option<&str>); 8] {
     [
         ("q", "text", filter.q.as_deref()),
         ("service", "service", filter.service.as_deref()),
+        ("account", "account", filter.account.as_deref()),
         ("outcome", "outcome", filter.outcome.as_deref()),
         ("phase", "phase", filter.phase.as_deref()),
         ("actor", "by", filter.actor.as_deref()),
@@ -106,6 +110,7 @@ fn content(filter: &DeploymentFilter, answer: &HistoryPage) -> AnyView {
             &page.items,
             &answer.gaps,
             beginnings,
+            answer.accounts.are_several(),
         )
     };
     let older = page.next_cursor.as_deref().map(|cursor| view! { <a class="button" rel="next" href=address(filter, None, Some(cursor))>"Older"</a> });
@@ -121,7 +126,7 @@ fn content(filter: &DeploymentFilter, answer: &HistoryPage) -> AnyView {
                 <p class="title-act aside">{download_csv(csv_address(filter))}</p>
             </div>
             {imports(&answer.regions)}
-            {filter_form(filter)}
+            {filter_form(filter, &answer.accounts)}
             {chips(filter)}
             {page.notice.clone().map(|notice| view! { <p class="quiet" role="status">{notice}</p> })}
             {rows}
@@ -156,7 +161,7 @@ fn chips(filter: &DeploymentFilter) -> AnyView {
     }
 }
 
-fn filter_form(filter: &DeploymentFilter) -> AnyView {
+fn filter_form(filter: &DeploymentFilter, accounts: &AccountNames) -> AnyView {
     let options = |values: Vec<&'static str>, chosen: Option<&str>| {
         let chosen = chosen.map(str::to_string);
         values
@@ -188,6 +193,7 @@ fn filter_form(filter: &DeploymentFilter) -> AnyView {
             <label class="grow"><span>"Text"</span><input type="search" name="q" value=value(&filter.q) placeholder="Reason, AWS id, service, revision…"/></label>
             <details class="fold-narrow" open=has_more><summary>"More filters"</summary>
                 <label><span>"Service"</span><input name="service" value=value(&filter.service)/></label>
+                {account_select(accounts, filter.account.as_deref())}
                 <label><span>"Outcome"</span><select name="outcome"><option value="">"Any"</option>{outcomes}</select></label>
                 <label><span>"Phase"</span><select name="phase"><option value="">"Any"</option>{phases}</select></label>
                 <label><span>"By"</span><input name="actor" value=value(&filter.actor)/></label>

@@ -9,6 +9,8 @@ use crate::live::Live;
 use crate::live::trouble_line;
 use crate::pages::Shown;
 use crate::pages::page;
+use crate::parts::accounts::account_troubles;
+use crate::parts::accounts::place;
 use crate::parts::coverage::imports;
 use crate::parts::coverage::since_words;
 use crate::parts::deployment_rows::Grouping;
@@ -75,6 +77,7 @@ fn content(page: &NowPage, now: Signal<Moment>) -> AnyView {
             <p class="quiet">{move || { let at = now.get(); time(at, format!("{}, {} UTC", at.calendar_date(), at.clock_time())) }}</p>
             {coverage(&page.coverage, now)}
         </div>
+        {account_troubles(&page.coverage.health)}
         {imports(&page.coverage.regions)}
         <section aria-labelledby="needs-you">
             <h2 id="needs-you">"Needs you "<span class="quiet">{match counted(page.needs_you_count) {
@@ -161,12 +164,9 @@ fn coverage(coverage: &Coverage, now: Signal<Moment>) -> AnyView {
         ),
         None => " · first full check under way".to_string(),
     };
-    let trouble = coverage.trouble.clone().map(|trouble| {
-        view! { <span class="state wait">{icon(Shape::Warning)} <span>{format!("Last check: {trouble}")}</span></span> }
-    });
     let ledger = format!(" · {}", coverage.ledger);
     let since = since_words(&coverage.regions).map(|words| view! { <span>{words}</span> });
-    view! { <p class="coverage quiet">{trouble} <span>{watched}{looked}{ledger}</span>{since} <a href="/status">"Status"</a></p> }
+    view! { <p class="coverage quiet"><span>{watched}{looked}{ledger}</span>{since} <a href="/status">"Status"</a></p> }
         .into_any()
 }
 
@@ -193,7 +193,7 @@ pub fn gates_table(gates: &[GateView], now: Signal<Moment>) -> AnyView {
             <tr>
                 <td class="c-fuse">{fuse_in_row(gate, now)}</td>
                 <td class="c-service"><a class="row-link" href=format!("/gates/{}", gate.id)>{deployment.service.clone()}</a>
-                    <span class="second">{deployment.cluster.clone()}" · "{controller_words(&deployment.controller)}</span></td>
+                    <span class="second">{place(&deployment.cluster, deployment.account_name.as_deref())}" · "{controller_words(&deployment.controller)}</span></td>
                 <td class="c-change">{change(deployment, false)}
                     <span class="second">{deployment.reason.clone().map_or_else(|| "no reason recorded".to_string(), |reason| format!("“{reason}”"))}</span></td>
                 <td class="c-state"><span class="state">{icon(Shape::Hold)} <span>{gate.stage.clone()}</span></span><span class="second">{share}</span></td>
@@ -248,7 +248,7 @@ fn moving_table(moving: &[MovingView], now: Signal<Moment>) -> AnyView {
         view! {
             <tr>
                 <td class="c-time">{move || duration_words(now.get().millis_since(started))}</td>
-                <td class="c-service"><a class="row-link" href=format!("/deployments/{}", deployment.id)>{deployment.service.clone()}</a>" "<span class="quiet">{deployment.cluster.clone()}</span></td>
+                <td class="c-service"><a class="row-link" href=format!("/deployments/{}", deployment.id)>{deployment.service.clone()}</a>" "<span class="quiet">{place(&deployment.cluster, deployment.account_name.as_deref())}</span></td>
                 <td class="c-change">{change(deployment, false)}</td>
                 <td class="c-state">{state(deployment)}</td>
                 <td class="c-share">{share_bar(deployment.share_new)}</td>

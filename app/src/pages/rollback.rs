@@ -79,7 +79,7 @@ fn content(page: &RollbackPage, notice: &Notice) -> AnyView {
             {notice_box(notice)}
             <div class="title-row">
                 <h1>{format!("Roll back {}", service.name)}</h1>
-                <p class="quiet">{format!("{} · {} · {}", service.cluster, service.region, crate::pages::now::controller_words(&service.controller))}</p>
+                <p class="quiet">{format!("{} · {} · {}", crate::parts::accounts::place(&service.cluster, service.account_name.as_deref()), service.region, crate::pages::now::controller_words(&service.controller))}</p>
             </div>
             <p class="lead">
                 "Serving now: "<strong>{revision(service.serving_revision.as_deref(), false, true)}</strong>{serving}". "
@@ -289,6 +289,9 @@ fn plan_panel(page: &RollbackPage, plan: &PlanView) -> AnyView {
             <div class="panel-part">
                 <h3>"Exact call "<span class="quiet">{changes}</span></h3>
                 {plan.calls.iter().map(call).collect_view()}
+                {page.service.account_name.as_ref().map(|_| view! {
+                    <p class="quiet">"A copied command needs credentials of account "<strong>{page.service.account.clone()}</strong>"; a service of this name may be in another one too."</p>
+                })}
             </div>
         </div>
     }

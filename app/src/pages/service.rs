@@ -106,12 +106,20 @@ fn facts(service: &ServiceView) -> AnyView {
             <div><dt>"Controller"</dt><dd>{controller_words(&service.controller)}</dd></div>
             {service.application.as_ref().zip(service.group.as_ref()).map(|(application, group)| view! { <div><dt>"Group"</dt><dd>{format!("{application} / {group}")}</dd></div> })}
             <div><dt>"Alarms"</dt><dd>{alarms}</dd></div>
-            <div><dt>"Where"</dt><dd>{format!("{} · {} · {}", service.cluster, service.region, service.account)}</dd></div>
+            <div><dt>"Where"</dt><dd>{format!("{} · {} · {}", service.cluster, service.region, where_words(service))}</dd></div>
             <div><dt>"AWS"</dt><dd>{identifier(&service.arn)}</dd></div>
             <div><dt>"Read"</dt><dd>{time(service.observed_at, format!("{} UTC", service.observed_at.clock_time()))}</dd></div>
         </dl>
     }
     .into_any()
+}
+
+/// The account's number, and its name where it has another.
+fn where_words(service: &ServiceView) -> String {
+    match &service.account_name {
+        Some(name) if *name != service.account => format!("{name} ({})", service.account),
+        Some(_) | None => service.account.clone(),
+    }
 }
 
 /// How long and until when a revision served, in one line.

@@ -3,6 +3,8 @@
 use crate::asks;
 use crate::pages::Shown;
 use crate::pages::page;
+use crate::parts::accounts::account_select;
+use crate::parts::accounts::place;
 use crate::parts::coverage::imports;
 use crate::parts::coverage::is_importing;
 use crate::parts::frame::Section;
@@ -14,6 +16,7 @@ use crate::parts::state::state;
 use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
+use switchback_contract::AccountNames;
 use switchback_contract::Outcome;
 use switchback_contract::ServiceFilter;
 use switchback_contract::ServiceView;
@@ -23,7 +26,7 @@ use switchback_contract::strategy_words;
 /// How many services a page shows when nobody says.
 const SHOWN: u32 = 100;
 
-/// `/services?q=&moving=&cursor=`
+/// `/services?q=&account=&moving=&cursor=`
 #[component]
 pub fn Services() -> impl IntoView {
     let query = use_query_map().get_untracked();
@@ -35,6 +38,7 @@ pub fn Services() -> impl IntoView {
     };
     let filter = ServiceFilter {
         q: get("q"),
+        account: get("account"),
         moving: get("moving").is_some_and(|value| value == "1"),
         cursor: get("cursor"),
         limit: get("limit").and_then(|limit| limit.parse().ok()),
@@ -67,6 +71,7 @@ fn address(filter: &ServiceFilter, cursor: Option<&str>) -> String {
         "/services",
         &[
             ("q", filter.q.as_deref()),
+            ("account", filter.account.as_deref()),
             ("moving", filter.moving.then_some("1")),
             ("cursor", cursor),
             ("limit", limit.as_deref()),
@@ -80,6 +85,7 @@ fn csv_address(filter: &ServiceFilter) -> String {
         "/api/v1/services",
         &[
             ("q", filter.q.as_deref()),
+            ("account", filter.account.as_deref()),
             ("moving", filter.moving.then_some("1")),
             ("format", Some("csv")),
         ],
@@ -107,7 +113,7 @@ fn content(filter: &ServiceFilter, answer: ServicesPage) -> AnyView {
     let regions = answer.regions.as_slice();
     let mut services = answer.page.items;
     services.sort_by_key(urgency);
-    let is_filtered = filter.q.is_some() || filter.moving;
+    let is_filtered = filter.q.is_some() || filter.account.is_some() || filter.moving;
     let is_whole = filter.cursor.is_none() && answer.page.next_cursor.is_none();
     let total = usize::try_from(answer.total).unwrap_or(0);
     let count = words::counted(total, "service", "services");
@@ -145,7 +151,7 @@ fn content(filter: &ServiceFilter, answer: ServicesPage) -> AnyView {
             <div class="title-row"><h1>"Services"</h1><p class="quiet">{count}", "{order}</p>
                 <p class="title-act aside">{download_csv(csv_address(filter))}</p></div>
             {imports(regions)}
-            {filter_form(filter)}
+            {filter_form(filter, &answer.accounts)}
             {table}
             {pager}
         </div>
@@ -153,14 +159,15 @@ fn content(filter: &ServiceFilter, answer: ServicesPage) -> AnyView {
     .into_any()
 }
 
-fn filter_form(filter: &ServiceFilter) -> AnyView {
-    let is_filtered = filter.q.is_some() || filter.moving;
+fn filter_form(filter: &ServiceFilter, accounts: &AccountNames) -> AnyView {
+    let is_filtered = filter.q.is_some() || filter.account.is_some() || filter.moving;
     let limit = filter
         .limit
         .map(|limit| view! { <input type="hidden" name="limit" value=limit.to_string()/> });
     view! {
         <form class="filters" method="get" action="/services" aria-label="Filter the services">
             <label class="grow"><span>"Name"</span><input type="search" name="q" value=filter.q.clone().unwrap_or_default() placeholder="Service, cluster, part of the ARN…"/></label>
+            {account_select(accounts, filter.account.as_deref())}
             <label class="tick"><input type="checkbox" name="moving" value="1" checked=filter.moving/>" "<span>"Moving only"</span></label>
             {limit}
             <button>"Filter"</button>
@@ -175,7 +182,7 @@ fn services_table(services: &[ServiceView]) -> AnyView {
         let last = service.active_deployment.as_ref().or(service.last_deployment.as_ref());
         view! {
             <tr>
-                <td class="c-service"><a class="row-link" href=format!("/services/{}", service.id)>{service.name.clone()}</a>" "<span class="quiet">{service.cluster.clone()}</span></td>
+                <td class="c-service"><a class="row-link" href=format!("/services/{}", service.id)>{service.name.clone()}</a>" "<span class="quiet">{place(&service.cluster, service.account_name.as_deref())}</span></td>
                 <td class="c-change">{revision(service.serving_revision.as_deref(), false, false)}</td>
                 <td class="c-since">{service.serving_since.map(|since| time(since, since.date_and_time()))}</td>
                 <td class="c-state">{last.map(state)}</td>

@@ -3,6 +3,7 @@
 use crate::asks;
 use crate::pages::Shown;
 use crate::pages::page;
+use crate::parts::accounts::account_troubles;
 use crate::parts::frame::Section;
 use crate::parts::icon::Shape;
 use crate::parts::icon::icon;
@@ -10,6 +11,7 @@ use crate::parts::small::empty;
 use crate::parts::small::time;
 use crate::words;
 use leptos::prelude::*;
+use switchback_contract::AccountHealth;
 use switchback_contract::CallsView;
 use switchback_contract::EventsState;
 use switchback_contract::EventsView;
@@ -49,8 +51,9 @@ fn content(page: &StatusPage) -> AnyView {
     } else {
         page.regions
             .iter()
+            .zip(&page.accounts)
             .enumerate()
-            .map(|(index, region)| region_part(index, region, page.now))
+            .map(|(index, (region, health))| region_part(index, region, health, page.now))
             .collect_view()
             .into_any()
     };
@@ -85,14 +88,20 @@ fn seconds_words(seconds: f64) -> String {
     }
 }
 
-fn region_part(index: usize, region: &RegionStatus, now: Moment) -> AnyView {
+fn region_part(
+    index: usize,
+    region: &RegionStatus,
+    health: &AccountHealth,
+    now: Moment,
+) -> AnyView {
     let id = format!("region-{index}");
-    let account = region
-        .account
-        .clone()
-        .unwrap_or_else(|| "account not known yet".to_string());
+    let account = match (&health.name, &region.account) {
+        (Some(name), Some(account)) => format!("{name} ({account})"),
+        (None, Some(account)) => account.clone(),
+        (_, None) => "account not known yet".to_string(),
+    };
     let state = match (&region.trouble, region.last_look_at) {
-        (Some(trouble), _) => view! { <p class="state wait">{icon(Shape::Warning)} <span>{format!("The last look failed: {trouble}")}</span></p> }.into_any(),
+        (Some(_), _) => account_troubles(std::slice::from_ref(health)),
         (None, None) => view! { <p class="state">{icon(Shape::Ring)} <span>"The first look is under way."</span></p> }.into_any(),
         (None, Some(_)) => ().into_any(),
     };

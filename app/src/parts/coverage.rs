@@ -18,13 +18,16 @@ use switchback_contract::duration_words;
 
 /// The imports that are under way, each with its progress; nothing when all are complete.
 pub fn imports(regions: &[RegionCoverage]) -> AnyView {
+    let of_several = regions
+        .iter()
+        .any(|region| region.account != regions[0].account);
     let under_way: Vec<AnyView> = regions
         .iter()
         .filter_map(|region| {
             let import = region.import.as_ref()?;
             let waits = !import.unlisted.is_empty() && import.trouble.is_some();
             (import.state != ImportState::Complete || waits)
-                .then(|| progress(&region.region, import))
+                .then(|| progress(region, of_several, import))
         })
         .collect();
     if under_way.is_empty() {
@@ -33,8 +36,9 @@ pub fn imports(regions: &[RegionCoverage]) -> AnyView {
     view! { <div class="imports">{under_way}</div> }.into_any()
 }
 
-fn progress(region: &str, import: &ImportView) -> AnyView {
-    let id = format!("import-{region}");
+fn progress(region: &RegionCoverage, of_several: bool, import: &ImportView) -> AnyView {
+    let id = format!("import-{}-{}", region.account, region.region);
+    let region = &place_words(&region.account, &region.region, of_several);
     let bar = match import.state {
         // How many there are is not known before the list ends.
         ImportState::Listing => view! { <progress id=id.clone()></progress> }.into_any(),
@@ -53,6 +57,14 @@ fn progress(region: &str, import: &ImportView) -> AnyView {
         _ => view! { <label for=id>{what}</label> }.into_any(),
     };
     view! { <p class="import">{what}{bar}{trouble}</p> }.into_any()
+}
+
+/// `eu-central-1`, or where several accounts are watched `eu-central-1 of 123456789012`.
+fn place_words(account: &str, region: &str, of_several: bool) -> String {
+    match of_several {
+        false => region.to_string(),
+        true => format!("{region} of {account}"),
+    }
 }
 
 fn bar(id: &str, value: i64, max: i64) -> AnyView {
@@ -136,7 +148,7 @@ fn short_date(at: Moment) -> String {
 }
 
 /// `Switchback did not look at eu-central-1 from … to …: 2 deployments were seen afterwards.`
-pub fn gap_words(gap: &GapView) -> String {
+pub fn gap_words(gap: &GapView, of_several: bool) -> String {
     let why = match gap.cause {
         GapCause::NotRunning => "no server ran".to_string(),
         GapCause::LookFailed => match &gap.detail {
@@ -151,7 +163,7 @@ pub fn gap_words(gap: &GapView) -> String {
     };
     format!(
         "Switchback did not look at {} from {} to {} ({}): {why}; {seen}.",
-        gap.region,
+        place_words(&gap.account, &gap.region, of_several),
         gap.from.date_and_time(),
         gap.to.date_and_time(),
         duration_words(gap.to.millis_since(gap.from)),
@@ -159,7 +171,8 @@ pub fn gap_words(gap: &GapView) -> String {
 }
 
 /// `The record of eu-central-1 begins here: …`
-pub fn beginning_words(region: &RegionCoverage) -> String {
+pub fn beginning_words(region: &RegionCoverage, of_several: bool) -> String {
+    let place = place_words(&region.account, &region.region, of_several);
     let still = match &region.import {
         Some(import) if import.state != ImportState::Complete => " It is still being read.",
         Some(import) if !import.unlisted.is_empty() => {
@@ -169,11 +182,10 @@ pub fn beginning_words(region: &RegionCoverage) -> String {
     };
     match region.watched_since {
         Some(since) => format!(
-            "The record of {} begins here. This is the first deployment that AWS still listed; before {} nobody watched, and what served before each deployment is derived.{still}",
-            region.region,
+            "The record of {place} begins here. This is the first deployment that AWS still listed; before {} nobody watched, and what served before each deployment is derived.{still}",
             since.date_and_time()
         ),
-        None => format!("The record of {} begins here.{still}", region.region),
+        None => format!("The record of {place} begins here.{still}"),
     }
 }
 
@@ -287,7 +299,7 @@ mod tests {
             seen_late: 2,
         };
         assert_eq!(
-            gap_words(&gap),
+            gap_words(&gap, false),
             "Switchback did not look at eu-central-1 from 1 Jan 00:00:00 to 1 Jan 00:10:00 (10 m 00 s): \
              no server ran; 2 deployments were seen afterwards."
         );

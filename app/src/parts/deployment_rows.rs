@@ -1,5 +1,6 @@
 //! The table of deployments, the same everywhere: time, service, change, state.
 
+use crate::parts::accounts::place;
 use crate::parts::coverage::beginning_words;
 use crate::parts::coverage::gap_words;
 use crate::parts::coverage::sight_word;
@@ -55,16 +56,18 @@ pub fn deployment_table(
         caption,
         deployments.iter().map(Entry::Deployment).collect(),
         grouping,
+        false,
     )
 }
 
 /// The history, newest first: a table of deployments by day, with the times in which nobody looked at their place, and
-/// where the records of these regions begin.
+/// where the records of these regions begin; `of_several` accounts are told apart.
 pub fn history_table(
     caption: &'static str,
     deployments: &[DeploymentView],
     gaps: &[GapView],
     beginnings: &[RegionCoverage],
+    of_several: bool,
 ) -> AnyView {
     let begin = beginnings
         .iter()
@@ -76,10 +79,15 @@ pub fn history_table(
         .chain(begin)
         .collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at()));
-    table(caption, entries, Grouping::ByDay)
+    table(caption, entries, Grouping::ByDay, of_several)
 }
 
-fn table(caption: &'static str, entries: Vec<Entry<'_>>, grouping: Grouping) -> AnyView {
+fn table(
+    caption: &'static str,
+    entries: Vec<Entry<'_>>,
+    grouping: Grouping,
+    of_several: bool,
+) -> AnyView {
     let groups: Vec<(Option<String>, Vec<Entry<'_>>)> = match grouping {
         Grouping::Flat(_) => vec![(None, entries)],
         Grouping::ByDay => by_day(entries),
@@ -89,8 +97,8 @@ fn table(caption: &'static str, entries: Vec<Entry<'_>>, grouping: Grouping) -> 
             .map(|day| view! { <tr class="day"><th colspan="8" scope="rowgroup">{day}</th></tr> });
         let rows = rows.into_iter().map(|entry| match entry {
             Entry::Deployment(deployment) => row(deployment, grouping),
-            Entry::Gap(gap) => note(gap.to, gap_words(gap)),
-            Entry::Beginning(region, at) => note(at, beginning_words(region)),
+            Entry::Gap(gap) => note(gap.to, gap_words(gap, of_several)),
+            Entry::Beginning(region, at) => note(at, beginning_words(region, of_several)),
         });
         view! { <tbody>{head}{rows.collect_view()}</tbody> }
     });
@@ -156,7 +164,7 @@ fn row(deployment: &DeploymentView, grouping: Grouping) -> AnyView {
             <td class="c-time">{time(deployment.started_at, started)}</td>
             <td class="c-service">
                 <a class="row-link" href=format!("/deployments/{}", deployment.id)>{deployment.service.clone()}</a>" "
-                <span class="quiet">{deployment.cluster.clone()}</span>
+                <span class="quiet">{place(&deployment.cluster, deployment.account_name.as_deref())}</span>
             </td>
             <td class="c-change">{change(deployment, false)}</td>
             <td class="c-state">

@@ -1,6 +1,7 @@
 //! What pages are made of. Every part is a function from views to markup: no clock, no randomness,
 //! so that the server and the browser draw the same.
 
+pub mod accounts;
 pub mod calls;
 pub mod chart;
 pub mod chart_model;

@@ -103,6 +103,7 @@ fn fault(operation: &str, kind: FaultKind) -> Fault {
     Fault {
         service: Some("codedeploy".to_string()),
         operation: Some(operation.to_string()),
+        account: None,
         fault: kind,
         every: None,
         times: None,

@@ -255,6 +255,7 @@ async fn faults_strike_s3_as_they_strike_the_others() {
     let fault = |kind| Fault {
         service: Some("s3".to_string()),
         operation: Some("PutObject".to_string()),
+        account: None,
         fault: kind,
         every: None,
         times: Some(1),

@@ -35,6 +35,13 @@ pub(crate) fn is_change(action: &str) -> bool {
         .any(|call| call.nature == Nature::Change && call.name == action)
 }
 
+/// The call by which the SDK gets the credentials of another account. Not one of [`ALL`]: it is allowed by a document
+/// of its own, `docs/iam/assume-role.json`, and made by the SDK alone.
+pub(crate) const ASSUME_ROLE: Call = Call {
+    name: switchback_cloud::ASSUME_ROLE,
+    nature: Nature::Read,
+};
+
 calls! {
     GET_CALLER_IDENTITY = Read "sts:GetCallerIdentity";
     LIST_APPLICATIONS = Read "codedeploy:ListApplications";
@@ -117,9 +124,19 @@ mod tests {
     }
 
     #[test]
+    fn the_hub_may_assume_roles_and_nothing_else() {
+        let policy = allowed(include_str!("../../../docs/iam/assume-role.json"));
+        assert_eq!(policy, BTreeSet::from([ASSUME_ROLE.name.to_string()]));
+        let trust: serde_json::Value =
+            serde_json::from_str(include_str!("../../../docs/iam/assume-role-trust.json")).unwrap();
+        assert_eq!(trust["Statement"][0]["Action"], ASSUME_ROLE.name);
+        assert!(trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"].is_string());
+    }
+
+    #[test]
     fn the_readme_names_every_call() {
         let readme = include_str!("../README.md");
-        for call in ALL {
+        for call in ALL.iter().chain([&ASSUME_ROLE]) {
             assert!(
                 readme.contains(&format!("`{}`", call.name)),
                 "{} is not in the table",

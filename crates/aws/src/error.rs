@@ -1,13 +1,16 @@
 //! From the SDK's errors to ours: the one place that decides what an error means.
 
+use crate::calls::ASSUME_ROLE;
 use crate::calls::Call;
 use crate::calls::Nature;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 use std::error::Error;
 use switchback_cloud::CloudError;
+use switchback_cloud::NOT_OFFERED;
 use switchback_cloud::WhatToDo;
 
 /// The codes by which AWS says "not now": nothing happened (aws.md §6.2).
@@ -106,22 +109,43 @@ pub(crate) fn from_sdk<E>(call: Call, sent: bool, error: &SdkError<E, HttpRespon
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
+    if let Some(refused) = role_not_given(error) {
+        // Nothing of the call itself was sent: it is made again once the role is given.
+        return CloudError {
+            kind: WhatToDo::Retry,
+            ..from_sdk(ASSUME_ROLE, true, refused)
+        };
+    }
     let (got, code, message) = match error {
         SdkError::ConstructionFailure(_) => (Got::NotBuilt, "Malformed", chain(error)),
         SdkError::ServiceError(service) => {
             let code = service.err().code();
             let status = service.raw().status().as_u16();
+            let not_of_aws = match code {
+                None => not_of_aws(status, error.request_id()),
+                Some(_) => None,
+            };
+            let unnamed = match not_of_aws {
+                Some(_) => NOT_OFFERED,
+                None => "Malformed",
+            };
             let message = match service.err().message() {
                 Some(message) => message.to_string(),
-                None => format!("HTTP {status} without a text"),
+                None => not_of_aws.unwrap_or_else(|| format!("HTTP {status} without a text")),
             };
             (
                 Got::Refused { status, code },
-                code.unwrap_or("Malformed"),
+                code.unwrap_or(unnamed),
                 message,
             )
         }
-        SdkError::ResponseError(_) => (Got::Unreadable, "Malformed", chain(error)),
+        SdkError::ResponseError(response) => {
+            let status = response.raw().status().as_u16();
+            match not_of_aws(status, error.request_id()) {
+                Some(message) => (Got::Unreadable, NOT_OFFERED, message),
+                None => (Got::Unreadable, "Malformed", chain(error)),
+            }
+        }
         SdkError::DispatchFailure(failure)
             if !sent
                 || failure
@@ -140,6 +164,24 @@ where
         message,
         request_id: error.request_id().map(str::to_string),
     }
+}
+
+/// The statuses with which a server that is none of AWS's says that it has no such thing. An emulator that lacks a call
+/// ends it with 500 or 501.
+const NO_SUCH_THING: [u16; 4] = [404, 405, 500, 501];
+
+/// What an error says that has neither AWS's form nor AWS's request id; `None` for what AWS may have answered, or what
+/// stands between us and AWS.
+fn not_of_aws(status: u16, request_id: Option<&str>) -> Option<String> {
+    (request_id.is_none() && NO_SUCH_THING.contains(&status))
+        .then(|| format!("HTTP {status}, in none of AWS's forms"))
+}
+
+/// Why the SDK could not assume the account's role, if that is what ended a call.
+fn role_not_given<'a>(
+    error: &'a (dyn Error + 'static),
+) -> Option<&'a SdkError<AssumeRoleError, HttpResponse>> {
+    causes(error).skip(1).find_map(|cause| cause.downcast_ref())
 }
 
 /// An answer that lacks what AWS documents to be always there.
@@ -247,6 +289,26 @@ mod tests {
         for (got, read, change) in table {
             assert_eq!(what_to_do(Nature::Read, got), read, "read: {got:?}");
             assert_eq!(what_to_do(Nature::Change, got), change, "change: {got:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_has_none_of_awss_marks_is_not_offered() {
+        for (status, request_id, not_offered) in [
+            (500, None, true),
+            (501, None, true),
+            (404, None, true),
+            (500, Some("request-1"), false),
+            // Something on the way, for the moment.
+            (502, None, false),
+            (503, None, false),
+            (200, None, false),
+        ] {
+            assert_eq!(
+                not_of_aws(status, request_id).is_some(),
+                not_offered,
+                "{status}"
+            );
         }
     }
 

@@ -20,9 +20,12 @@ use async_trait::async_trait;
 use aws_config::BehaviorVersion;
 use aws_config::Region;
 use aws_config::SdkConfig;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_codedeploy::config::Credentials;
+use aws_sdk_codedeploy::config::SharedCredentialsProvider;
 use aws_smithy_types::DateTime;
 use budget::Budget;
 use clock::AccountClock;
@@ -32,7 +35,9 @@ use meter::CallMeter;
 use observe::CallObserver;
 use std::sync::Arc;
 use std::time::Duration;
+use switchback_cloud::ANOTHER_ACCOUNT;
 use switchback_cloud::AlarmReading;
+use switchback_cloud::AssumedAccount;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentIdPage;
@@ -47,6 +52,7 @@ use switchback_cloud::TargetGroupReading;
 use switchback_cloud::TargetHealth;
 use switchback_cloud::TaskSetReading;
 use switchback_cloud::UpdatedService;
+use switchback_cloud::WhatToDo;
 use switchback_cloud::calls::CallsMade;
 use switchback_domain::digest::Digest;
 use switchback_domain::ecs::is_service_deployment;
@@ -69,6 +75,9 @@ const READ_ATTEMPTS: u32 = 3;
 /// The wait before the second attempt is at most this long, before the third at most twice as long.
 const READ_BACKOFF: Duration = Duration::from_millis(250);
 
+/// How long the credentials of another account count: the longest that AWS gives to whoever is a role already.
+const SESSION_LENGTH: Duration = Duration::from_secs(60 * 60);
+
 /// How to reach an account. Whatever is `None` is found as every AWS SDK finds it
 /// (`AWS_REGION`, `AWS_ENDPOINT_URL`, profiles, roles of the container or the machine).
 #[derive(Clone)]
@@ -80,14 +89,29 @@ pub struct AwsSettings {
     /// Access key id and secret access key. For an account whose keys are no secret, such as a
     /// simulated one; a real account's keys belong where the SDK looks for them.
     pub credentials: Option<(String, String)>,
+    /// The role of another account that is assumed with these credentials; `None` for their own account.
+    pub role: Option<AwsRole>,
     /// The machine's time, told until AWS has answered for the first time.
     pub machine_clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+}
+
+/// A role of another account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsRole {
+    /// Which one, in which account.
+    pub account: AssumedAccount,
+    /// The external id that the role's trust policy asks for. Not a secret, AWS says, but a word that only the two
+    /// sides use.
+    pub external_id: Option<String>,
+    /// The name of the session, as the account's CloudTrail shows it.
+    pub session_name: String,
 }
 
 /// One account and region on the AWS SDK.
 #[derive(Clone, Debug)]
 pub struct AwsAccount {
     region: String,
+    assumed: Option<AssumedAccount>,
     clock: AccountClock,
     meter: CallMeter,
     budget: Budget,
@@ -103,6 +127,7 @@ impl AwsAccount {
     /// cannot fail; without a region or credentials it is the calls that say so.
     pub async fn connect(settings: AwsSettings) -> AwsAccount {
         let clock = AccountClock::new(settings.machine_clock.clone());
+        let assumed = settings.role.as_ref().map(|role| role.account.clone());
         let shared = shared(settings).await;
         let region = shared.region().map(Region::to_string).unwrap_or_default();
         let (meter, budget) = (CallMeter::new(), Budget::new());
@@ -141,6 +166,7 @@ impl AwsAccount {
             clock,
             meter,
             budget,
+            assumed,
             region,
         }
     }
@@ -176,7 +202,28 @@ async fn shared(settings: AwsSettings) -> SdkConfig {
             "switchback-settings",
         ));
     }
-    loader.load().await
+    let own = loader.load().await;
+    match settings.role {
+        None => own,
+        Some(role) => with_role(own, role).await,
+    }
+}
+
+/// The same with the credentials of the role, which the SDK renews before they expire. All clients of the account
+/// share them: one AssumeRole an hour.
+async fn with_role(own: SdkConfig, role: AwsRole) -> SdkConfig {
+    let mut provider = AssumeRoleProvider::builder(role.account.role_arn)
+        .configure(&own)
+        .session_name(role.session_name)
+        .session_length(SESSION_LENGTH);
+    if let Some(external_id) = role.external_id {
+        provider = provider.external_id(external_id);
+    }
+    let provider = provider.build().await;
+    own.into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(provider))
+        .identity_cache(IdentityCache::lazy().build())
+        .build()
 }
 
 /// A time stamp of AWS's as a moment, to the nearest millisecond: in JSON it is a floating-point
@@ -198,6 +245,10 @@ impl Cloud for AwsAccount {
         &self.region
     }
 
+    fn assumed(&self) -> Option<&AssumedAccount> {
+        self.assumed.as_ref()
+    }
+
     fn now(&self) -> Moment {
         self.clock.now()
     }
@@ -213,9 +264,22 @@ impl Cloud for AwsAccount {
             .send()
             .await
             .map_err(error::failed(calls::GET_CALLER_IDENTITY))?;
-        identity.account.ok_or_else(|| {
+        let account = identity.account.ok_or_else(|| {
             error::malformed(calls::GET_CALLER_IDENTITY, "The answer has no Account.")
-        })
+        })?;
+        match &self.assumed {
+            Some(assumed) if assumed.account != account => Err(CloudError {
+                operation: calls::GET_CALLER_IDENTITY.name.to_string(),
+                kind: WhatToDo::Never,
+                code: ANOTHER_ACCOUNT.to_string(),
+                message: format!(
+                    "These credentials are of account {account}, and {} is a role of account {}.",
+                    assumed.role_arn, assumed.account
+                ),
+                request_id: None,
+            }),
+            Some(_) | None => Ok(account),
+        }
     }
 
     async fn services(&self) -> Result<Vec<ServiceReading>, CloudError> {

@@ -51,6 +51,7 @@ impl Account {
             region: Some("eu-central-1".to_string()),
             endpoint_url: Some(running.endpoint()),
             credentials: Some(("key".to_string(), "secret".to_string())),
+            role: None,
             machine_clock: Arc::new(|| Moment::from_millis(0)),
         };
         let ledger = AwsLedger::connect(settings, "switchback-ledger".to_string()).await;
@@ -66,6 +67,7 @@ impl Account {
     fn fault(&self, operation: &str, fault: FaultKind, times: u64) {
         self.running
             .add_fault(Fault {
+                account: None,
                 service: Some("dynamodb".to_string()),
                 operation: Some(operation.to_string()),
                 fault,
@@ -371,6 +373,7 @@ async fn of_writers_at_once_none_loses_what_the_other_wrote() {
         account
             .running
             .add_fault(Fault {
+                account: None,
                 service: Some("dynamodb".to_string()),
                 operation: Some("TransactWriteItems".to_string()),
                 fault: kind,

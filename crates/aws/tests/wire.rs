@@ -96,6 +96,7 @@ async fn connect(endpoint_url: &str) -> AwsAccount {
         region: Some("eu-central-1".to_string()),
         endpoint_url: Some(endpoint_url.to_string()),
         credentials: Some(("key".to_string(), "secret".to_string())),
+        role: None,
         machine_clock: Arc::new(|| Moment::from_millis(0)),
     })
     .await

@@ -23,6 +23,18 @@ use switchback_domain::revision::Revision;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Controller;
 
+/// The call by which the credentials of another account are had.
+pub const ASSUME_ROLE: &str = "sts:AssumeRole";
+
+/// The call by which AWS tells which account this is.
+pub const GET_CALLER_IDENTITY: &str = "sts:GetCallerIdentity";
+
+/// The code of an answer that is no error document of AWS's, and that says that there is no such thing.
+pub const NOT_OFFERED: &str = "NotOffered";
+
+/// The code of an account that is not the one that its role's ARN names.
+pub const ANOTHER_ACCOUNT: &str = "AnotherAccount";
+
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WhatToDo {
@@ -46,7 +58,7 @@ pub struct CloudError {
     pub operation: String,
     /// What to do about it.
     pub kind: WhatToDo,
-    /// AWS's code, for example `DeploymentLimitExceededException`, or `NoAnswer`, `NoConnection`, `Malformed`.
+    /// AWS's code, for example `DeploymentLimitExceededException`, or `NoAnswer`, `NoConnection`, `NotOffered`, `Malformed`.
     pub code: String,
     /// AWS's text.
     pub message: String,
@@ -82,6 +94,29 @@ impl CloudError {
                 | "TooManyRequestsException"
                 | "SlowDown"
         )
+    }
+
+    /// Whether what answers in AWS's place does not have this call: an emulator, or an AWS of another partition.
+    pub fn is_not_offered(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            NOT_OFFERED | "NotImplemented" | "UnknownOperationException" | "InvalidAction"
+        )
+    }
+
+    /// Whether the account itself could not be reached: its role was not given, its credentials no longer count, or
+    /// there is no way to it. Then every other call fails the same way.
+    pub fn is_about_the_account(&self) -> bool {
+        self.operation == ASSUME_ROLE
+            || self.operation == GET_CALLER_IDENTITY
+            || matches!(
+                self.code.as_str(),
+                "NoConnection"
+                    | "ExpiredToken"
+                    | "ExpiredTokenException"
+                    | "UnrecognizedClientException"
+                    | "InvalidClientTokenId"
+            )
     }
 
     /// Whether AWS says that what was to be ended has ended already.
@@ -123,6 +158,17 @@ impl CloudError {
 pub struct Receipt {
     /// AWS's request id, for the audit log and CloudTrail.
     pub request_id: Option<String>,
+}
+
+/// An account that is reached by assuming a role in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumedAccount {
+    /// The account number, out of the role's ARN.
+    pub account: String,
+    /// The role's ARN.
+    pub role_arn: String,
+    /// What people call the account, where the settings say so.
+    pub name: Option<String>,
 }
 
 /// An ECS service with the controller that deploys it.
@@ -302,6 +348,10 @@ pub struct UpdatedService {
 pub trait Cloud: Send + Sync {
     /// The region, for example `eu-central-1`.
     fn region(&self) -> &str;
+
+    /// The account whose role this assumes; `None` for the account of the process's own credentials, of which only
+    /// AWS tells the number.
+    fn assumed(&self) -> Option<&AssumedAccount>;
 
     /// The account's clock: the latest `Date` that AWS answered with, carried forward by elapsed time.
     /// Before the first answer it is the machine's clock.

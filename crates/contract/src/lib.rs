@@ -4,11 +4,21 @@
 //! added, never renamed or removed. [`Console`] is already bound to one actor; whoever holds one needs
 //! no further permission check and cannot forget any.
 
+mod accounts;
 mod ecs;
+mod guide;
 mod status;
 
+pub use crate::accounts::AccountHealth;
+pub use crate::accounts::AccountNames;
+pub use crate::accounts::AccountState;
 pub use crate::ecs::EcsView;
 pub use crate::ecs::TaskCounts;
+pub use crate::guide::Guide;
+pub use crate::guide::GuideHandle;
+pub use crate::guide::GuideView;
+pub use crate::guide::TryView;
+pub use crate::guide::TryWay;
 pub use crate::status::*;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -154,6 +164,9 @@ pub struct DeploymentView {
     pub cluster: String,
     /// The account number.
     pub account: String,
+    /// What the account is called on the pages, where several are watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
     /// The region.
     pub region: String,
     /// `codedeploy` or `ecs`
@@ -272,6 +285,9 @@ pub struct ServiceView {
     pub cluster: String,
     /// The account number.
     pub account: String,
+    /// What the account is called on the pages, where several are watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
     /// The region.
     pub region: String,
     /// `codedeploy` or `ecs`
@@ -553,6 +569,9 @@ pub struct Coverage {
     /// What is recorded of each account and region, and since when.
     #[serde(default)]
     pub regions: Vec<RegionCoverage>,
+    /// How the watching of each account and region goes.
+    #[serde(default)]
+    pub health: Vec<AccountHealth>,
 }
 
 /// What is recorded of one account and region, as in the API.
@@ -631,6 +650,9 @@ pub struct HistoryPage {
     pub gaps: Vec<GapView>,
     /// What is recorded; on the last page it says where the record begins.
     pub regions: Vec<RegionCoverage>,
+    /// The accounts that can be filtered by.
+    #[serde(default)]
+    pub accounts: AccountNames,
 }
 
 /// The page Services.
@@ -642,6 +664,9 @@ pub struct ServicesPage {
     pub total: i64,
     /// What is recorded.
     pub regions: Vec<RegionCoverage>,
+    /// The accounts that can be filtered by.
+    #[serde(default)]
+    pub accounts: AccountNames,
 }
 
 /// The page Approvals.
@@ -732,6 +757,8 @@ pub struct AuditView {
 pub struct DeploymentFilter {
     /// The service's name, ARN or identifier.
     pub service: Option<String>,
+    /// The account number.
+    pub account: Option<String>,
     /// An outcome's word.
     pub outcome: Option<String>,
     /// A phase's word.
@@ -756,6 +783,8 @@ pub struct DeploymentFilter {
 pub struct ServiceFilter {
     /// Part of the name, the cluster or the ARN.
     pub q: Option<String>,
+    /// The account number.
+    pub account: Option<String>,
     /// Only those with a deployment in progress.
     pub moving: bool,
     /// From `next_cursor`.
@@ -877,6 +906,8 @@ pub trait Console: Send + Sync {
     async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal>;
     /// How the watching of each account and region goes.
     async fn status_page(&self) -> Result<StatusPage, Refusal>;
+    /// How the watching of each account and region goes.
+    async fn accounts(&self) -> Result<Vec<AccountHealth>, Refusal>;
     /// The page Services.
     async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal>;
     /// One deployment by our id or AWS's.
@@ -925,60 +956,3 @@ pub trait Console: Send + Sync {
 
 /// How pages hold the console.
 pub type ConsoleHandle = Arc<dyn Console>;
-
-/// What stands beside the pages to be tried out. Only a demo has something there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GuideView {
-    /// What there is to try, in order.
-    pub tries: Vec<TryView>,
-    /// Simulated seconds that pass each second.
-    pub speed: f64,
-    /// The speeds that can be chosen.
-    pub speeds: Vec<f64>,
-    /// Whether the reader may use the buttons.
-    pub may_act: bool,
-    /// Whether the reader put it away.
-    pub hidden: bool,
-}
-
-/// One thing to try.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TryView {
-    /// What to do, beginning with a verb.
-    pub words: String,
-    /// What happens, or why it cannot be done now.
-    pub detail: String,
-    /// Whether the record shows that it was done.
-    pub done: bool,
-    /// How it is done.
-    pub way: Option<TryWay>,
-}
-
-/// How something is tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TryWay {
-    /// By going to a page.
-    Link {
-        /// The page's path.
-        path: String,
-        /// What the link says.
-        label: String,
-    },
-    /// By a form that posts nothing but itself.
-    Button {
-        /// Where it posts to.
-        path: String,
-        /// What the button says.
-        label: String,
-    },
-}
-
-/// What a guide shows one reader.
-#[async_trait]
-pub trait Guide: Send + Sync {
-    /// The guide as it stands; `None` where there is none.
-    async fn guide(&self) -> Result<Option<GuideView>, Refusal>;
-}
-
-/// How pages hold the guide.
-pub type GuideHandle = Arc<dyn Guide>;

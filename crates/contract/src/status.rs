@@ -1,5 +1,6 @@
 //! How the watching goes, for the page Status and `GET /api/v1/status`.
 
+use crate::AccountHealth;
 use crate::Moment;
 use serde::Deserialize;
 use serde::Serialize;
@@ -11,6 +12,8 @@ pub struct StatusPage {
     pub now: Moment,
     /// Every account and region that is watched.
     pub regions: Vec<RegionStatus>,
+    /// How each of them answers, in the same order.
+    pub accounts: Vec<AccountHealth>,
 }
 
 /// How the watching of one account and region goes.

@@ -10,6 +10,7 @@
 //! of, looks are back at their usual pace.
 
 use crate::Control;
+use crate::accounts::key;
 use crate::error::store_refusal;
 use crate::gates::use_signature;
 use crate::lock;
@@ -269,14 +270,15 @@ impl Control {
         })
     }
 
-    /// The index of the cloud whose account and region an event is of. An account that AWS has not told yet may be it.
+    /// The index of the cloud whose account and region an event is of. An account that AWS has not told yet may be it,
+    /// unless another one is.
     fn watched_by(&self, hint: &EventHint) -> Option<usize> {
-        self.inner.clouds.iter().position(|cloud| {
-            let account = lock(&self.inner.looked)
-                .get(cloud.region())
-                .and_then(|looked| looked.account.clone());
-            cloud.region() == hint.region && account.is_none_or(|account| account == hint.account)
-        })
+        let position = |account: Option<&str>| {
+            self.inner.clouds.iter().position(|cloud| {
+                cloud.region() == hint.region && self.number_of(&**cloud).as_deref() == account
+            })
+        };
+        position(Some(&hint.account)).or_else(|| position(None))
     }
 
     /// Reads the queues and hears the webhook's events until `stop` is cancelled.
@@ -337,16 +339,22 @@ impl Control {
         }
     }
 
-    /// The region under which a queue is told of: its own where that is watched, else the first.
-    fn home_of(&self, queue: &dyn EventQueue) -> String {
-        let regions = self.regions();
-        let own = regions.iter().find(|region| *region == queue.region());
-        own.or(regions.first()).cloned().unwrap_or_default()
+    /// The account and region under which a queue is told of: the first in its region, else the first.
+    fn home_cloud(&self, queue: &dyn EventQueue) -> Option<&Arc<dyn Cloud>> {
+        let clouds = &self.inner.clouds;
+        let own = clouds.iter().find(|cloud| cloud.region() == queue.region());
+        own.or(clouds.first())
     }
 
-    fn heard<T>(&self, region: &str, change: impl FnOnce(&mut EventsHeard) -> T) -> T {
+    /// Its [`key`].
+    fn home_of(&self, queue: &dyn EventQueue) -> String {
+        let home = self.home_cloud(queue);
+        home.map(|cloud| key(&**cloud)).unwrap_or_default()
+    }
+
+    fn heard<T>(&self, place: &str, change: impl FnOnce(&mut EventsHeard) -> T) -> T {
         let mut looked = lock(&self.inner.looked);
-        change(&mut looked.entry(region.to_string()).or_default().events)
+        change(&mut looked.entry(place.to_string()).or_default().events)
     }
 
     fn of_queue(&self, queue: &dyn EventQueue, change: impl FnOnce(&mut QueueHeard)) {
@@ -381,8 +389,10 @@ impl Control {
 
     async fn queue_answered(&self, queue: &dyn EventQueue) {
         lock(&self.inner.events.answered).insert(queue.name().to_string(), Instant::now());
-        let home = self.home_of(queue);
-        let now = self.cloud(&home).map_or(self.clock(), |cloud| cloud.now());
+        let now = match self.home_cloud(queue) {
+            Some(cloud) => cloud.now(),
+            None => self.clock(),
+        };
         let mut was_in_trouble = false;
         self.of_queue(queue, |heard| {
             heard.answered_at = Some(now);
@@ -392,7 +402,7 @@ impl Control {
             tracing::info!(queue = queue.name(), "the queue of events answers again");
         }
         for cloud in &self.inner.clouds {
-            if self.events_through(cloud.region()).as_deref() == Some(queue.name()) {
+            if self.events_through(&**cloud).as_deref() == Some(queue.name()) {
                 self.sign_of_life(&**cloud).await;
             }
         }
@@ -403,7 +413,7 @@ impl Control {
     async fn sign_of_life(&self, cloud: &dyn Cloud) {
         let account = {
             let looked = lock(&self.inner.looked);
-            let Some(looked) = looked.get(cloud.region()) else {
+            let Some(looked) = looked.get(&key(cloud)) else {
                 return;
             };
             let due = looked
@@ -415,7 +425,7 @@ impl Control {
             }
         };
         let written = match self.inner.store.watch_fetch(&account, cloud.region()).await {
-            Ok(Some(watch)) => self.looked_well(&watch, cloud.now()).await,
+            Ok(Some(watch)) => self.looked_well(cloud, &watch, cloud.now()).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error.into()),
         };
@@ -521,8 +531,8 @@ impl Control {
             match serde_json::from_str::<EventHint>(&text) {
                 Ok(hint) => {
                     if self.take_event(hint, Via::Webhook).await.is_none() {
-                        // AWS does not tell which account this is; the event waits.
-                        return Ok(());
+                        // AWS does not tell which account this is; the event waits, and no other one for it.
+                        continue;
                     }
                 }
                 Err(error) => tracing::warn!(
@@ -541,10 +551,13 @@ impl Control {
 
     /// Puts an event where it is looked after. `None` when it is not known whether its account is watched.
     async fn take_event(&self, hint: EventHint, via: Via<'_>) -> Option<EventTaken> {
-        for cloud in &self.inner.clouds {
-            if cloud.region() == hint.region && self.account_of(&**cloud).await.is_err() {
-                return None;
-            }
+        if let Some(cloud) = self
+            .watched_by(&hint)
+            .and_then(|index| self.inner.clouds.get(index))
+            && self.number_of(&**cloud).is_none()
+            && self.account_of(&**cloud).await.is_err()
+        {
+            return None;
         }
         let watched = self.watched_by(&hint);
         let is_new = lock(&self.inner.events.events).insert(&hint.id);
@@ -562,9 +575,12 @@ impl Control {
             }
             return Some(taken);
         };
-        let now = self.inner.clouds.get(index).map(|cloud| cloud.now());
-        self.heard(&hint.region, |heard| {
-            heard.last_at = now;
+        let Some(cloud) = self.inner.clouds.get(index) else {
+            return Some(taken);
+        };
+        let now = cloud.now();
+        self.heard(&key(&**cloud), |heard| {
+            heard.last_at = Some(now);
             heard.last_type = Some(hint.detail_type.clone());
             match taken {
                 EventTaken::Taken => heard.taken += 1,
@@ -587,10 +603,15 @@ impl Control {
     /// An event of an account or region that nobody watches: a rule or a queue is set up for more than Switchback is.
     fn name_not_watched(&self, hint: &EventHint, via: Via<'_>) {
         let name = format!("{} {}", hint.account, hint.region);
-        let regions = self.regions();
+        let places: Vec<String> = self
+            .inner
+            .clouds
+            .iter()
+            .map(|cloud| key(&**cloud))
+            .collect();
         let home = match via {
-            Via::Queue(queue) => regions.iter().find(|region| {
-                self.heard(region, |heard| {
+            Via::Queue(queue) => places.iter().find(|place| {
+                self.heard(place, |heard| {
                     heard
                         .queue
                         .as_ref()
@@ -599,7 +620,7 @@ impl Control {
             }),
             Via::Webhook => None,
         };
-        let Some(home) = home.or(regions.first()) else {
+        let Some(home) = home.or(places.first()) else {
             return;
         };
         let is_first = self.heard(home, |heard| {
@@ -619,14 +640,15 @@ impl Control {
         }
     }
 
-    /// The queue that events of a region are known to come through.
-    fn events_through(&self, region: &str) -> Option<String> {
-        lock(&self.inner.looked).get(region)?.events.through.clone()
+    /// The queue that events of an account and region are known to come through.
+    fn events_through(&self, cloud: &dyn Cloud) -> Option<String> {
+        let looked = lock(&self.inner.looked);
+        looked.get(&key(cloud))?.events.through.clone()
     }
 
-    /// Whether events of a region arrive, so that its idle services need not be looked at often.
-    pub(crate) fn events_are_on(&self, region: &str) -> bool {
-        let Some(queue) = self.events_through(region) else {
+    /// Whether events of an account and region arrive, so that its idle services need not be looked at often.
+    pub(crate) fn events_are_on(&self, cloud: &dyn Cloud) -> bool {
+        let Some(queue) = self.events_through(cloud) else {
             return false;
         };
         lock(&self.inner.events.answered)
@@ -636,11 +658,11 @@ impl Control {
 
     /// A look has found a deployment. When it began some time ago and no event told of it, events are not relied on
     /// until the next one comes.
-    pub(crate) fn found_by_a_look(&self, region: &str, millis_ago: i64) {
+    pub(crate) fn found_by_a_look(&self, cloud: &dyn Cloud, millis_ago: i64) {
         if millis_ago < MISSED_MILLIS {
             return;
         }
-        self.heard(region, |heard| {
+        self.heard(&key(cloud), |heard| {
             if heard.queue.is_some() || heard.through.is_some() || heard.by_webhook > 0 {
                 heard.missed += 1;
                 heard.through = None;

@@ -16,8 +16,11 @@ use crate::gates::delivery::delivery_event;
 use crate::gates::delivery::move_delivery;
 use crate::gates::delivery::save_delivery;
 use crate::watch;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde_json::Value;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
@@ -176,18 +179,22 @@ impl Control {
 
     async fn open_gate(&self, hook: &HookRecord) -> Result<Opened, StepError> {
         let mut unheard = None;
-        for cloud in &self.inner.clouds {
-            match cloud
-                .deployments(std::slice::from_ref(&hook.deployment_aws_id))
-                .await
-            {
+        // All at once: no account waits for another that is slow.
+        let aws_id = std::slice::from_ref(&hook.deployment_aws_id);
+        let ask = |cloud: Arc<dyn Cloud>| async move {
+            let read = cloud.deployments(aws_id).await;
+            (cloud, read)
+        };
+        let mut answers: FuturesUnordered<_> = self.inner.clouds.iter().cloned().map(ask).collect();
+        while let Some((cloud, read)) = answers.next().await {
+            match read {
                 Ok(readings) => {
                     if let Some(reading) = readings.first() {
-                        return self.open_gate_in(&**cloud, hook, reading).await;
+                        return self.open_gate_in(&*cloud, hook, reading).await;
                     }
                 }
                 Err(error) if error.is_missing() => {}
-                // It may be another region's.
+                // It may be another account's or region's.
                 Err(error) => {
                     unheard.get_or_insert(error);
                 }
@@ -197,7 +204,7 @@ impl Control {
             return Err(error.into());
         }
         let message = format!(
-            "AWS knows no deployment {} in the watched regions.",
+            "AWS knows no deployment {} in the watched accounts and regions.",
             hook.deployment_aws_id
         );
         self.refuse_hook(hook, &message).await?;
@@ -210,7 +217,7 @@ impl Control {
         hook: &HookRecord,
         reading: &DeploymentReading,
     ) -> Result<Opened, StepError> {
-        let account = cloud.account().await?;
+        let account = self.account_of(cloud).await?;
         let Some(record) = self.record_one(cloud, &account, reading).await? else {
             let message = format!(
                 "Deployment {} is not of an ECS service that Switchback watches.",
@@ -352,11 +359,11 @@ impl Control {
         else {
             return Ok(());
         };
-        let Some(cloud) = self.cloud(&record.region) else {
+        // Before AWS has answered once, the clock is the machine's and says nothing about the fuse.
+        let Some(cloud) = self.cloud_of(&record.account, &record.region) else {
             return Ok(());
         };
-        // Before AWS has answered once, the clock is the machine's and says nothing about the fuse.
-        if !self.has_looked(&record.region) || cloud.now() < gate.expires_at {
+        if cloud.now() < gate.expires_at {
             return Ok(());
         }
         let Ok(state) = gate::gate_after(gate.state, GateEvent::Expire) else {
@@ -420,17 +427,14 @@ impl Control {
         else {
             return Ok(());
         };
-        let Some(cloud) = self.cloud(&record.region) else {
+        // Before AWS has answered once, the clock that tells when an earlier call was begun is not the account's.
+        let Some(cloud) = self.cloud_of(&record.account, &record.region) else {
             return Ok(());
         };
         match delivery {
             Delivery::Recorded => {}
             Delivery::Sent => return self.settle_sent(gate, &record).await,
             Delivery::Confirmed | Delivery::Failed => return Ok(()),
-        }
-        if !self.has_looked(&record.region) {
-            // When an earlier call was begun is told by the account's clock.
-            return Ok(());
         }
         if gate.delivery_attempts > 0 {
             if let Some(event) = self.shown(&*cloud, &gate, &record).await? {

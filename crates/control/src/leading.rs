@@ -7,6 +7,7 @@
 //! before it does anything.
 
 use crate::Control;
+use crate::accounts::key;
 use crate::lock;
 use crate::supervise;
 use crate::watch::Looked;
@@ -22,6 +23,9 @@ use switchback_domain::lease::lease_after;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// What the lease's name begins with; the account number follows.
+pub(crate) const LEASE_PREFIX: &str = "account ";
 
 /// The lease under which work is done.
 #[derive(Clone, Debug)]
@@ -66,7 +70,7 @@ impl Control {
         let Some(account) = self.learn_account(&stop).await else {
             return;
         };
-        let name = format!("account {account}");
+        let name = format!("{LEASE_PREFIX}{account}");
         let me = self.process_name();
         let terms = if self.inner.store.is_shared() {
             LeaseTerms::SHARED
@@ -77,7 +81,7 @@ impl Control {
         let mut sight = Sight::default();
         // A SQLite file has one server, and whoever starts is it: the one that wrote the last beat is gone.
         let mut waits = self.inner.store.is_shared();
-        let mut clock_due = Instant::now() + self.inner.settings.poll_idle;
+        let mut clock_due = Instant::now();
         while !stop.is_cancelled() {
             let seen = self.look_at_lease(&name).await;
             let event = match &seen {
@@ -102,8 +106,13 @@ impl Control {
                 continue;
             }
             if clock_due <= Instant::now() {
-                // Nobody else keeps this process's clock of the account fresh.
-                self.refresh_clock().await;
+                // Nobody else keeps this process's clock of the account fresh. Beside the lease: an account that is slow
+                // to answer must not keep this process from taking over.
+                if let Some(claim) = self.claim("hearing the accounts") {
+                    let control = self.clone();
+                    let hear = async move { control.hear_accounts().await };
+                    self.spawn_work(claim, tracing::Span::current(), hear);
+                }
                 clock_due = Instant::now() + self.inner.settings.poll_idle;
             }
             tokio::select! {
@@ -120,33 +129,6 @@ impl Control {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         format!("desk-{}", digits.concat())
-    }
-
-    /// Asks AWS until it tells which account this is; `None` when told to stop before.
-    async fn learn_account(&self, stop: &CancellationToken) -> Option<String> {
-        while !stop.is_cancelled() {
-            for cloud in &self.inner.clouds {
-                match self.account_of(&**cloud).await {
-                    Ok(account) => return Some(account),
-                    Err(error) => {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            aws.region = cloud.region(),
-                            "AWS does not tell which account this is"
-                        );
-                        lock(&self.inner.looked)
-                            .entry(cloud.region().to_string())
-                            .or_default()
-                            .trouble = Some(error.words());
-                    }
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(self.inner.settings.poll_active) => {}
-            }
-        }
-        None
     }
 
     /// The lease as it stands; hears what its holder tells. The error is logged.
@@ -293,10 +275,10 @@ impl Control {
     /// How the looks of this process go, for the others.
     fn told_looks(&self) -> Value {
         for cloud in &self.inner.clouds {
-            let on = self.events_are_on(cloud.region());
+            let on = self.events_are_on(&**cloud);
             let calls = cloud.calls();
             let mut looked = lock(&self.inner.looked);
-            let looked = looked.entry(cloud.region().to_string()).or_default();
+            let looked = looked.entry(key(&**cloud)).or_default();
             looked.events.on = on;
             looked.calls = calls;
         }
@@ -311,13 +293,14 @@ impl Control {
             return;
         };
         let mut looked = lock(&self.inner.looked);
-        for (region, theirs) in told {
-            let ours = looked.entry(region).or_default();
+        for (place, theirs) in told {
+            let ours = looked.entry(place).or_default();
             if ours.at != theirs.at {
                 ours.ended = Some(Instant::now());
             }
             ours.at = theirs.at;
             ours.trouble = theirs.trouble;
+            ours.trouble_since = theirs.trouble_since;
             ours.events = theirs.events;
             ours.calls = theirs.calls;
             ours.pace_millis = theirs.pace_millis;

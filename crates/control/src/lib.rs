@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accounts;
 pub mod console;
 mod error;
 mod events;
@@ -16,6 +17,7 @@ mod watch;
 use crate::events::Events;
 use crate::leading::Acting;
 use crate::remembered::Remembered;
+use crate::watch::Look;
 use crate::watch::Looked;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -32,6 +34,7 @@ use switchback_contract::ConsoleHandle;
 use switchback_contract::Refusal;
 use switchback_domain::actor::Actor;
 use switchback_domain::gate::GatePolicy;
+use switchback_domain::import::pause_millis;
 use switchback_domain::moment::Moment;
 use switchback_store::Store;
 use switchback_store::StoreError;
@@ -42,6 +45,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use tracing::Span;
 
+pub use crate::accounts::AccountLook;
 pub use crate::events::EventTaken;
 pub use crate::gates::HookMessage;
 pub use crate::gates::HookReceived;
@@ -68,17 +72,6 @@ impl ControlSettings {
 /// Requests are counted for at least this many seconds before their pace is told: the first looks and the import of the
 /// past are not what watching costs.
 pub(crate) const PACE_AFTER_SECONDS: u64 = 600;
-
-/// What is told of the watching of one region in numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Watching {
-    /// The account number, once AWS told.
-    pub account: Option<String>,
-    /// Requests in an hour, at the pace of the last one; `None` in the first ten minutes.
-    pub requests_an_hour: Option<f64>,
-    /// Whether the queue of events in this region answers; `None` where none is read.
-    pub queue_answers: Option<bool>,
-}
 
 /// How many times the idle interval passes between two full looks at all services and groups.
 const IDLE_INTERVALS_PER_FULL_LOOK: u32 = 10;
@@ -121,9 +114,10 @@ pub(crate) struct Inner {
     stopping: CancellationToken,
     /// Gates and operations whose call is being made by this process right now.
     in_flight: Mutex<HashSet<String>>,
-    /// Groups that deploy no watched ECS service, as region, application and group; forgotten at every full look.
+    /// Groups that deploy no watched ECS service, as the account and region's [`accounts::key`], application and group;
+    /// forgotten at every full look there.
     unwatched: Mutex<HashSet<(String, String, String)>>,
-    /// By region: the account number and how the last look went.
+    /// By [`accounts::key`]: the account number and how the last look went.
     looked: Mutex<BTreeMap<String, Looked>>,
     /// Set before the work begins, or never.
     ledger: OnceLock<Arc<dyn Ledger>>,
@@ -176,10 +170,10 @@ impl Control {
         self.inner.wake_acts.notify_one();
     }
 
-    /// The account's clock. With several regions, that of the first one that AWS has answered from.
+    /// The account's clock. With several accounts and regions, that of the first one that AWS has answered from.
     pub fn clock(&self) -> Moment {
         let clouds = &self.inner.clouds;
-        let heard = clouds.iter().find(|cloud| self.has_looked(cloud.region()));
+        let heard = clouds.iter().find(|cloud| self.hears(&***cloud));
         match heard.or(clouds.first()) {
             Some(cloud) => cloud.now(),
             None => (self.inner.machine_clock)(),
@@ -195,91 +189,11 @@ impl Control {
         self.take_hook(hook, signature).await
     }
 
-    /// How the watching goes: per region, when the last look ended well and what went wrong since.
-    pub fn looks(&self) -> Vec<(String, Option<Moment>, Option<String>)> {
-        lock(&self.inner.looked)
-            .iter()
-            .map(|(region, looked)| (region.clone(), looked.at, looked.trouble.clone()))
-            .collect()
-    }
-
-    /// By region, what is told of the watching in numbers.
-    pub fn watching(&self) -> BTreeMap<String, Watching> {
-        let looked = lock(&self.inner.looked);
-        let of = |looked: &Looked| {
-            let calls = &looked.calls;
-            let requests: u64 = calls.operations.iter().map(|one| one.requests).sum();
-            let is_told = calls.seconds >= PACE_AFTER_SECONDS;
-            Watching {
-                account: looked.account.clone(),
-                requests_an_hour: is_told.then(|| requests as f64 * 3600.0 / calls.seconds as f64),
-                queue_answers: looked
-                    .events
-                    .queue
-                    .as_ref()
-                    .map(|queue| queue.trouble.is_none() && queue.answered_at.is_some()),
-            }
-        };
-        let looked = looked.iter();
-        looked
-            .map(|(region, looked)| (region.clone(), of(looked)))
-            .collect()
-    }
-
-    /// The regions that are watched.
-    pub fn regions(&self) -> Vec<String> {
-        let clouds = self.inner.clouds.iter();
-        clouds.map(|cloud| cloud.region().to_string()).collect()
-    }
-
-    /// By region, how long ago (by a clock that only goes forward) the last look that ended well ended. A region
-    /// without one is not there.
-    pub fn look_ages(&self) -> BTreeMap<String, Duration> {
-        lock(&self.inner.looked)
-            .iter()
-            .filter_map(|(region, looked)| Some((region.clone(), looked.ended?.elapsed())))
-            .collect()
-    }
-
-    pub(crate) fn cloud(&self, region: &str) -> Option<Arc<dyn Cloud>> {
-        self.inner
-            .clouds
-            .iter()
-            .find(|cloud| cloud.region() == region)
-            .cloned()
-    }
-
-    /// Whether AWS of that region has answered, so that its clock is the account's.
-    pub(crate) fn has_looked(&self, region: &str) -> bool {
-        lock(&self.inner.looked)
-            .get(region)
-            .is_some_and(|looked| looked.account.is_some())
-    }
-
     /// Whether AWS of any region has answered, so that [`Control::clock`] is the account's and not the machine's.
     pub fn hears_aws(&self) -> bool {
         lock(&self.inner.looked)
             .values()
             .any(|looked| looked.account.is_some())
-    }
-
-    /// Asks AWS for something cheap, so that the account's clock is fresh. Failing changes nothing.
-    pub async fn refresh_clock(&self) {
-        for cloud in &self.inner.clouds {
-            match cloud.account().await {
-                Ok(account) => {
-                    lock(&self.inner.looked)
-                        .entry(cloud.region().to_string())
-                        .or_default()
-                        .account = Some(account);
-                }
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    aws.region = cloud.region(),
-                    "AWS did not answer when its clock was asked for"
-                ),
-            }
-        }
     }
 
     /// Marks something as being worked on by this process; `None` when it already is.
@@ -333,6 +247,7 @@ impl Control {
             return;
         };
         let mut full_look_at: Option<tokio::time::Instant> = None;
+        let mut unreached = 0;
         loop {
             let notice = self.inner.wake_watch.notified();
             tokio::pin!(notice);
@@ -340,15 +255,24 @@ impl Control {
             notice.as_mut().enable();
             let began = tokio::time::Instant::now();
             let usual = self.inner.settings.poll_idle * IDLE_INTERVALS_PER_FULL_LOOK;
-            let seldom = self.idle_pace(cloud.region()) * IDLE_INTERVALS_PER_FULL_LOOK;
+            let seldom = self.idle_pace(&*cloud) * IDLE_INTERVALS_PER_FULL_LOOK;
             let between_full_looks = seldom.min(LONGEST_BETWEEN_FULL_LOOKS).max(usual);
             let full = full_look_at.is_none_or(|at| began - at >= between_full_looks);
-            let span = tracing::info_span!("look", aws.region = cloud.region(), full);
-            let moving = self.look(&*cloud, full).instrument(span).await;
-            if full {
+            let span = tracing::info_span!(
+                "look",
+                aws.account = cloud.assumed().map(|assumed| assumed.account.as_str()),
+                aws.region = cloud.region(),
+                full
+            );
+            let look = self.look(&*cloud, full).instrument(span).await;
+            if full && look != Look::Unreached {
                 full_look_at = Some(began);
             }
-            let wait = self.pace(cloud.region(), moving);
+            unreached = match look {
+                Look::Unreached => unreached + 1,
+                Look::Moving | Look::Idle => 0,
+            };
+            let wait = self.pace(&*cloud, look, unreached);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = notice => {}
@@ -358,9 +282,9 @@ impl Control {
         }
     }
 
-    /// How long a region is not looked at while nothing moves in it.
-    pub(crate) fn idle_pace(&self, region: &str) -> Duration {
-        if self.events_are_on(region) {
+    /// How long an account and region is not looked at while nothing moves in it.
+    pub(crate) fn idle_pace(&self, cloud: &dyn Cloud) -> Duration {
+        if self.events_are_on(cloud) {
             self.inner.settings.longest()
         } else {
             self.inner.settings.poll_idle
@@ -368,14 +292,19 @@ impl Control {
     }
 
     /// How long it is until the next look, which is written down. After looks that AWS throttled it doubles.
-    fn pace(&self, region: &str, moving: bool) -> Duration {
-        let usual = if moving {
-            self.inner.settings.poll_active
-        } else {
-            self.idle_pace(region)
+    /// `unreached` is how many looks in a row did not reach the account.
+    fn pace(&self, cloud: &dyn Cloud, look: Look, unreached: u32) -> Duration {
+        let settings = &self.inner.settings;
+        let usual = match look {
+            Look::Moving => settings.poll_active,
+            Look::Idle => self.idle_pace(cloud),
+            // More and more seldom, and in the end as often as when nothing moves.
+            Look::Unreached => Duration::from_millis(pause_millis(unreached))
+                .min(settings.poll_idle)
+                .max(settings.poll_active),
         };
         let mut looked = lock(&self.inner.looked);
-        let looked = looked.entry(region.to_string()).or_default();
+        let looked = looked.entry(accounts::key(cloud)).or_default();
         let slowed = match looked.throttled {
             0 => usual,
             times => usual

@@ -124,12 +124,12 @@ impl Control {
             tracing::error!(operation.id = %record.id, "an operation's call cannot be read; it is left for a person");
             return Ok(());
         };
-        let Some(cloud) = self.cloud(&call.region) else {
+        let Some(service) = self.inner.store.service_fetch(&record.service_id).await? else {
             return Ok(());
         };
-        if !self.has_looked(&call.region) {
+        let Some(cloud) = self.cloud_of(&service.account, &call.region) else {
             return Ok(());
-        }
+        };
         match record.state {
             OperationState::Intended => self.call(&*cloud, record, &call).await,
             OperationState::Calling | OperationState::Unknown => {

@@ -49,6 +49,8 @@ const FEW_INITIATORS: i64 = 20;
 pub struct DeploymentQuery {
     /// Of this service.
     pub service: Option<ServiceId>,
+    /// Of this account.
+    pub account: Option<String>,
     /// That ended, or stand, like this.
     pub outcome: Option<Outcome>,
     /// That are in this phase.
@@ -71,6 +73,7 @@ impl Default for DeploymentQuery {
     fn default() -> DeploymentQuery {
         DeploymentQuery {
             service: None,
+            account: None,
             outcome: None,
             phase: None,
             actor: None,
@@ -384,6 +387,9 @@ fn conditions_but_words(query: &DeploymentQuery) -> Conditions {
     if let Some(service) = &query.service {
         conditions.add("service_id = ?", service.as_str());
     }
+    if let Some(account) = &query.account {
+        conditions.add("account = ?", account.as_str());
+    }
     if let Some(outcome) = query.outcome {
         conditions.add("outcome = ?", outcome.word());
     }
@@ -428,6 +434,7 @@ fn add_actor(conditions: &mut Conditions, query: &DeploymentQuery, names: Option
 /// The conditions that an index answers, if there is one among them that may leave few.
 fn narrow(query: &DeploymentQuery, names: Option<&[String]>) -> Option<Conditions> {
     let is_narrow = query.service.is_some()
+        || query.account.is_some()
         || query.outcome.is_some()
         || query.phase.is_some()
         || query.from.is_some()

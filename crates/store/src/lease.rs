@@ -35,6 +35,15 @@ impl Store {
         .transpose()
     }
 
+    /// The names of all leases that anybody has held.
+    pub async fn lease_names(&self) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as("select name from leases order by name")
+            .fetch_all(&self.reader)
+            .await
+            .doing("reading the leases")?;
+        Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+
     /// Takes the lease if it still stands as it was seen. The new fence, or `None` when somebody else was first.
     pub async fn lease_take(
         &self,

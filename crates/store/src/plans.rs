@@ -65,6 +65,10 @@ async fn every_filter_walks_an_index_in_the_order_of_the_page() {
             ..base.clone()
         },
         DeploymentQuery {
+            account: Some("210987654321".to_string()),
+            ..base.clone()
+        },
+        DeploymentQuery {
             service: service.clone(),
             outcome,
             ..base.clone()

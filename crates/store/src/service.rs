@@ -29,6 +29,8 @@ const DEFAULT_LIMIT: i64 = 50;
 pub struct ServiceQuery {
     /// Whose name, cluster or ARN contains this, whatever the case.
     pub q: Option<String>,
+    /// Of this account.
+    pub account: Option<String>,
     /// Only those with a deployment in progress.
     pub moving: bool,
     /// After the service with this name and identifier on the page before.
@@ -41,6 +43,7 @@ impl Default for ServiceQuery {
     fn default() -> ServiceQuery {
         ServiceQuery {
             q: None,
+            account: None,
             moving: false,
             after: None,
             limit: DEFAULT_LIMIT,
@@ -54,6 +57,9 @@ impl ServiceQuery {
         if let Some(text) = &self.q {
             let columns = ["name", "cluster", "arn"].map(contains);
             conditions.add(&format!("({})", columns.join(" or ")), escaped(text));
+        }
+        if let Some(account) = &self.account {
+            conditions.add("account = ?", account.as_str());
         }
         if self.moving {
             conditions.add(

@@ -283,7 +283,12 @@ impl Desk {
         let store = Store::open(&self.database)
             .await
             .context("could not open the demo's database")?;
-        let clouds = run::clouds(&self.regions, &settings(&self.endpoint, None)).await;
+        let aws = crate::config::Aws {
+            regions: self.regions.clone(),
+            watches_own_account: true,
+            accounts: Vec::new(),
+        };
+        let clouds = run::clouds(&aws, &settings(&self.endpoint, None)).await;
         let ledger = ledger(&self.endpoint, self.region).await;
         Ok(Start {
             listener,
@@ -306,6 +311,7 @@ fn settings(endpoint: &str, region: Option<&str>) -> AwsSettings {
         region: region.map(str::to_string),
         endpoint_url: Some(endpoint.to_string()),
         credentials: Some(("demo".to_string(), "demo".to_string())),
+        role: None,
         machine_clock: machine_clock(),
     }
 }

@@ -60,6 +60,8 @@ struct FakeWork {
     account: Mutex<Account>,
     /// How many seconds ago the last look ended well.
     look_age: AtomicU64,
+    /// How the looks at further accounts go.
+    others: Mutex<Vec<Look>>,
     /// What AWS's last look said, when it failed.
     trouble: Mutex<Option<String>>,
     /// How many plans were made.
@@ -123,15 +125,18 @@ impl Consoles for FakeConsoles {
     }
 
     fn looks(&self) -> Vec<Look> {
-        vec![Look {
+        let mut looks = vec![Look {
             region: "eu-central-1".to_string(),
             at: Some(NOW.plus_seconds(-2)),
             age: Some(Duration::from_secs(self.0.look_age.load(Ordering::Relaxed))),
             trouble: self.0.trouble.lock().unwrap().clone(),
-            account: Some("123456789012".to_string()),
+            account: None,
+            number: Some("123456789012".to_string()),
             requests_an_hour: Some(120.0),
             queue_answers: Some(true),
-        }]
+        }];
+        looks.extend(self.0.others.lock().unwrap().iter().cloned());
+        looks
     }
 
     async fn receive_hook(
@@ -233,6 +238,7 @@ impl Console for FakeConsole {
             last_look_at: Some(NOW),
             trouble: None,
             regions: Vec::new(),
+            health: Vec::new(),
         };
         Ok(NowPage {
             now: NOW,
@@ -271,6 +277,7 @@ impl Console for FakeConsole {
             page: self.deployments(filter).await?,
             gaps: Vec::new(),
             regions: Vec::new(),
+            accounts: AccountNames::default(),
         })
     }
     async fn coverage(&self) -> Result<Vec<RegionCoverage>, Refusal> {
@@ -282,13 +289,19 @@ impl Console for FakeConsole {
         Ok(StatusPage {
             now: NOW,
             regions: vec![],
+            accounts: vec![],
         })
+    }
+    async fn accounts(&self) -> Result<Vec<AccountHealth>, Refusal> {
+        self.actor()?;
+        Ok(Vec::new())
     }
     async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal> {
         Ok(ServicesPage {
             page: self.services(filter).await?,
             total: 0,
             regions: Vec::new(),
+            accounts: AccountNames::default(),
         })
     }
     async fn deployment(&self, _: String) -> Result<DeploymentView, Refusal> {

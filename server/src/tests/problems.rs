@@ -286,12 +286,13 @@ async fn lists_filters_and_encoded_identifiers() {
     let services = world
         .api(
             "GET",
-            "/api/v1/services?q=pay&moving=1&limit=3&cursor=c",
+            "/api/v1/services?q=pay&account=210987654321&moving=1&limit=3&cursor=c",
             "",
         )
         .await;
     assert_eq!(services.json(), json!({ "items": [], "next_cursor": null }));
     let expected = ServiceFilter {
+        account: Some("210987654321".to_string()),
         q: Some("pay".to_string()),
         moving: true,
         cursor: Some("c".to_string()),

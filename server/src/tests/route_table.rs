@@ -145,6 +145,34 @@ async fn whoever_asks_whether_it_is_ready_hears_nothing_of_the_account() {
 }
 
 #[tokio::test]
+async fn one_account_that_is_slow_leaves_the_server_ready() {
+    let world = world().await;
+    world.work.look_age.store(4000, Ordering::Relaxed);
+    let alone = world.send("GET", "/readyz", &[], "").await;
+    assert_eq!(alone.status, 503, "{}", alone.body);
+    let fresh = Look {
+        account: Some("staging".to_string()),
+        region: "eu-central-1".to_string(),
+        at: Some(NOW),
+        age: Some(Duration::from_secs(1)),
+        ..Look::default()
+    };
+    world.work.others.lock().unwrap().push(fresh);
+    let ready = world.send("GET", "/readyz", &[], "").await;
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    let ready = ready.json();
+    assert_eq!(ready["aws"][1]["account"], "staging");
+    assert!(
+        ready["warnings"].to_string().contains("stands still"),
+        "{ready}"
+    );
+    let numbers = world.send("GET", "/metrics", &[], "").await.body;
+    let line =
+        "switchback_aws_last_look_age_seconds{account=\"staging\",region=\"eu-central-1\"} 1";
+    assert!(numbers.contains(line), "{numbers}");
+}
+
+#[tokio::test]
 async fn health_readiness_and_numbers() {
     let world = world().await;
     assert_eq!(

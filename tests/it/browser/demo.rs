@@ -67,9 +67,7 @@ impl Demo {
         Demo {
             process,
             api: Api::with_token(&text("url"), &text("api_token")),
-            account: Account {
-                endpoint: text("aws_endpoint"),
-            },
+            account: Account::at(&text("aws_endpoint")),
             users: told["users"].as_array().cloned().unwrap_or_default(),
             _folder: folder,
         }

@@ -168,7 +168,7 @@ impl Site {
             server: None,
             logs: String::new(),
             door: Door::open(&endpoint).await,
-            account: Account { endpoint },
+            account: Account::at(&endpoint),
             api: Api::with_token(&base, TOKEN),
             database,
             port,

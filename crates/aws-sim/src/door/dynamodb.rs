@@ -153,8 +153,11 @@ pub async fn answer(
             return response(answer, &request_id);
         };
         // Never stale: what a table answers is not remembered.
-        let harm = simulation.faults.strike(SERVICE, operation, false);
-        (request_id, simulation.caller(&credential), harm)
+        let caller = simulation.caller(&credential);
+        let harm = simulation
+            .faults
+            .strike(&caller.account, SERVICE, operation, false);
+        (request_id, caller, harm)
     };
     if let Some(answer) = kept_away(harm, operation, &body) {
         return response(answer, &request_id);

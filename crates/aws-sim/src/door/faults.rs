@@ -95,6 +95,9 @@ pub struct Fault {
     /// The operation as AWS names it; `None` or `*` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+    /// Only calls to this account, by its number; `None` for all. `AssumeRole` counts as a call to the role's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// What goes wrong.
     pub fault: FaultKind,
     /// Only each N-th matching call; `None` for every one.
@@ -196,6 +199,16 @@ impl Faults {
             })?;
             fault.service = Some(known.to_string());
         }
+        if let Some(account) = &fault.account {
+            if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err("account must be an account number of 12 digits".to_string());
+            }
+            if fault.fault == FaultKind::HookSilent || fault.fault.event_harm(None).is_some() {
+                return Err(
+                    "account belongs to faults of calls, not of hooks and events".to_string(),
+                );
+            }
+        }
         if fault.every == Some(0) || fault.times == Some(0) {
             return Err("every and times must be 1 or more".to_string());
         }
@@ -256,8 +269,10 @@ impl Faults {
         now_ms: i64,
     ) -> bool {
         let rule = self.active.iter_mut().find(|active| {
+            let only = active.fault.account.as_deref();
             active.fault.fault == FaultKind::ThrottleAsAws
                 && active.fault.applies_to(service, operation)
+                && only.is_none_or(|only| only == place.0)
         });
         let Some(active) = rule else {
             return false;
@@ -314,14 +329,21 @@ impl Faults {
         before - self.active.len()
     }
 
-    /// What happens to this call. Every rule that applies counts it; the oldest that fires decides.
+    /// What happens to this call to an account. Every rule that applies counts it; the oldest that fires decides.
     /// [`FaultKind::Stale`] never applies to a call that changes something.
-    pub fn strike(&mut self, service: &str, operation: &str, read_only: bool) -> Option<Harm> {
+    pub fn strike(
+        &mut self,
+        account: &str,
+        service: &str,
+        operation: &str,
+        read_only: bool,
+    ) -> Option<Harm> {
         let mut harm = None;
         for active in &mut self.active {
             let rule = &active.fault;
             if !rule.fault.strikes_calls()
                 || !rule.applies_to(service, operation)
+                || rule.account.as_deref().is_some_and(|only| only != account)
                 || (rule.fault == FaultKind::Stale && !read_only)
             {
                 continue;
@@ -369,12 +391,43 @@ mod tests {
         Fault {
             service: None,
             operation: None,
+            account: None,
             fault: kind,
             every: None,
             times: None,
             delay_ms: None,
             stale_s: None,
         }
+    }
+
+    #[test]
+    fn a_rule_for_one_account_leaves_the_others_alone() {
+        let mut faults = Faults::default();
+        let rule = Fault {
+            account: Some("210987654321".to_string()),
+            ..fault(FaultKind::Throttle)
+        };
+        faults.add(rule.clone()).unwrap();
+        assert_eq!(
+            faults.strike("123456789012", "ecs", "ListClusters", true),
+            None
+        );
+        assert!(
+            faults
+                .strike("210987654321", "ecs", "ListClusters", true)
+                .is_some()
+        );
+        assert_eq!(faults.list()[0].matched, 1);
+        let wrong = Fault {
+            account: Some("2109".to_string()),
+            ..rule.clone()
+        };
+        assert!(faults.add(wrong).is_err());
+        let event = Fault {
+            fault: FaultKind::EventLost,
+            ..rule
+        };
+        assert!(faults.add(event).is_err());
     }
 
     #[test]
@@ -390,9 +443,12 @@ mod tests {
         faults.add(rule).unwrap();
         let fired: Vec<bool> = (0..8)
             .map(|_| {
-                assert_eq!(faults.strike("ecs", "CreateDeployment", false), None);
+                assert_eq!(
+                    faults.strike("123456789012", "ecs", "CreateDeployment", false),
+                    None
+                );
                 faults
-                    .strike("codedeploy", "CreateDeployment", false)
+                    .strike("123456789012", "codedeploy", "CreateDeployment", false)
                     .is_some()
             })
             .collect();
@@ -457,7 +513,10 @@ mod tests {
         let of_events = Faults::for_events(&late.unwrap()).unwrap();
         assert_eq!(of_events.harm, EventHarm::Late(7));
         assert_eq!(of_events.source.as_deref(), Some("aws.cloudwatch"));
-        assert_eq!(faults.strike("codedeploy", "smoke-test", false), None);
+        assert_eq!(
+            faults.strike("123456789012", "codedeploy", "smoke-test", false),
+            None
+        );
         let silenced: Vec<bool> = (0..4)
             .map(|_| {
                 assert!(!faults.silences("another"));
@@ -498,8 +557,15 @@ mod tests {
     fn changes_are_never_stale() {
         let mut faults = Faults::default();
         faults.add(fault(FaultKind::Stale)).unwrap();
-        assert_eq!(faults.strike("ecs", "UpdateService", false), None);
-        assert!(faults.strike("ecs", "DescribeServices", true).is_some());
+        assert_eq!(
+            faults.strike("123456789012", "ecs", "UpdateService", false),
+            None
+        );
+        assert!(
+            faults
+                .strike("123456789012", "ecs", "DescribeServices", true)
+                .is_some()
+        );
         faults.remember("q".to_string(), 1000, &Value::Bool(true));
         assert_eq!(faults.recall("q", 61_000, 60_000), Some(Value::Bool(true)));
         assert_eq!(faults.recall("q", 61_001, 60_000), None);

@@ -555,7 +555,10 @@ fn done(
     let harm = if overdrawn {
         Some(Harm::throttled())
     } else {
-        simulation.faults.strike(service, operation, read_only)
+        let account = account_called(&caller, operation, input);
+        simulation
+            .faults
+            .strike(&account, service, operation, read_only)
     };
 
     let fault = harm.map(|harm| harm.kind);
@@ -668,4 +671,17 @@ fn nothing_known() -> Response<Vec<u8>> {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     response
+}
+
+/// The account that a call is about: the caller's, but for `AssumeRole` that of the role.
+fn account_called(
+    caller: &crate::world::Caller,
+    operation: &str,
+    input: &crate::value::Value,
+) -> String {
+    let role = input.get("RoleArn").as_str();
+    let of_role = role
+        .filter(|_| operation == "AssumeRole")
+        .and_then(|role| role.split(':').nth(4));
+    of_role.unwrap_or(&caller.account).to_string()
 }

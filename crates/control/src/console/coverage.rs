@@ -3,7 +3,9 @@
 use crate::console::Desk;
 use crate::console::input::cursor;
 use crate::error::store_refusal;
+use crate::views;
 use std::collections::BTreeMap;
+use switchback_contract::AccountNames;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentView;
 use switchback_contract::GapView;
@@ -11,6 +13,8 @@ use switchback_contract::ImportView;
 use switchback_contract::Page;
 use switchback_contract::Refusal;
 use switchback_contract::RegionCoverage;
+use switchback_contract::ServiceView;
+use switchback_store::records::DeploymentRecord;
 use switchback_store::records::GapRecord;
 use switchback_store::records::ImportRecord;
 
@@ -18,6 +22,37 @@ use switchback_store::records::ImportRecord;
 const GAPS_TOLD: i64 = 100;
 
 impl Desk {
+    /// The accounts that are watched, by number and name.
+    pub(super) fn account_names(&self) -> AccountNames {
+        AccountNames::of(&self.control.account_health())
+    }
+
+    /// A deployment with the name of its account, where several are watched.
+    pub(super) fn deployment_view(&self, record: &DeploymentRecord) -> DeploymentView {
+        self.named_deployment(views::deployment(record))
+    }
+
+    fn named_deployment(&self, mut view: DeploymentView) -> DeploymentView {
+        view.account_name = self
+            .account_names()
+            .shown(&view.account)
+            .map(str::to_string);
+        view
+    }
+
+    /// A service, and the deployments in it, with the name of its account, where several are watched.
+    pub(super) fn named_service(&self, mut view: ServiceView) -> ServiceView {
+        view.account_name = self
+            .account_names()
+            .shown(&view.account)
+            .map(str::to_string);
+        view.active_deployment = view
+            .active_deployment
+            .map(|view| self.named_deployment(view));
+        view.last_deployment = view.last_deployment.map(|view| self.named_deployment(view));
+        view
+    }
+
     pub(super) async fn region_coverage(&self) -> Result<Vec<RegionCoverage>, Refusal> {
         let store = self.store();
         let watches = store.watch_list().await.map_err(store_refusal)?;
@@ -96,8 +131,12 @@ impl Desk {
             .into_iter()
             .map(gap_view)
             .collect();
+        if let Some(account) = filter.account.as_deref().filter(|text| !text.is_empty()) {
+            gaps.retain(|gap| gap.account == account);
+        }
         if let Some(service) = filter.service.as_deref().filter(|text| !text.is_empty()) {
-            match self.find_service(service).await {
+            let account = filter.account.as_deref().filter(|text| !text.is_empty());
+            match self.find_service_in(service, account).await {
                 Ok(service) => gaps
                     .retain(|gap| gap.account == service.account && gap.region == service.region),
                 Err(_) => gaps.clear(),

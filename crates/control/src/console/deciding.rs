@@ -147,7 +147,9 @@ impl Desk {
                     .ok_or_else(|| Refusal::not_found("service", record.service_id.as_str()))?;
                 let decisions = decisions.get(&gate.id).map_or(&[][..], Vec::as_slice);
                 let may_not = self.may_not_decide(gate, record, decisions);
-                Ok(views::gate(gate, record, service, decisions, may_not))
+                let mut view = views::gate(gate, record, service, decisions, may_not);
+                view.deployment = self.deployment_view(record);
+                Ok(view)
             })
             .collect()
     }
@@ -218,7 +220,10 @@ impl Desk {
             ));
         }
         let now = self.now();
-        if self.control.has_looked(&deployment.region) && now >= record.expires_at {
+        let heard = self
+            .control
+            .cloud_of(&deployment.account, &deployment.region);
+        if heard.is_some() && now >= record.expires_at {
             return Err(gate_closed());
         }
         let decision = self

@@ -22,6 +22,7 @@ use crate::error::store_refusal;
 use crate::views;
 use crate::views::RevisionFacts;
 use async_trait::async_trait;
+use switchback_contract::AccountHealth;
 use switchback_contract::ApprovalsPage;
 use switchback_contract::AuditFilter;
 use switchback_contract::AuditPage;
@@ -124,11 +125,17 @@ impl Desk {
     }
 
     async fn find_service(&self, text: &str) -> Result<Service, Refusal> {
+        self.find_service_in(text, None).await
+    }
+
+    /// The same among the services of one account.
+    async fn find_service_in(&self, text: &str, account: Option<&str>) -> Result<Service, Refusal> {
         let mut found = self
             .store()
             .service_find(text)
             .await
             .map_err(store_refusal)?;
+        found.retain(|service| account.is_none_or(|account| service.account == account));
         match found.len() {
             0 => Err(Refusal::not_found("service", text)),
             1 => Ok(found.remove(0)),
@@ -189,7 +196,7 @@ impl Desk {
     async fn service_view(&self, service: &Service) -> Result<ServiceView, Refusal> {
         let history = self.history(service).await?;
         let revisions = self.revision_views(service, &history).await?;
-        Ok(service_view(service, &history, &revisions))
+        Ok(self.named_service(service_view(service, &history, &revisions)))
     }
 
     /// What changes between two recorded revisions, masked if the reader may not see environment values.
@@ -256,8 +263,12 @@ impl Console for Desk {
         let revisions = self.revision_views(&service, &history).await?;
         Ok(ServicePage {
             now: self.now(),
-            service: service_view(&service, &history, &revisions),
-            deployments: history.iter().take(20).map(views::deployment).collect(),
+            service: self.named_service(service_view(&service, &history, &revisions)),
+            deployments: history
+                .iter()
+                .take(20)
+                .map(|record| self.deployment_view(record))
+                .collect(),
             revisions,
             may_roll_back: self.may_not(Verb::RollBack).is_none(),
         })
@@ -286,7 +297,10 @@ impl Console for Desk {
         let notice = searched.and_then(|_| search_notice(&self.store().search_state()));
         let service = match text(&filter.service) {
             None => None,
-            Some(service) => match self.find_service(&service).await {
+            Some(service) => match self
+                .find_service_in(&service, text(&filter.account).as_deref())
+                .await
+            {
                 Ok(service) => Some(service.id),
                 Err(refusal) if refusal.kind == RefusalKind::NotFound => {
                     return Ok(Page {
@@ -300,6 +314,7 @@ impl Console for Desk {
         };
         let query = DeploymentQuery {
             service,
+            account: text(&filter.account),
             outcome: word("outcome", text(&filter.outcome), Outcome::parse)?,
             phase: word("phase", text(&filter.phase), Phase::parse)?,
             actor: text(&filter.actor),
@@ -321,7 +336,10 @@ impl Console for Desk {
             .filter(|_| more)
             .map(|last| format!("{}.{}", last.started_at.millis(), last.id));
         Ok(Page {
-            items: found.iter().map(views::deployment).collect(),
+            items: found
+                .iter()
+                .map(|record| self.deployment_view(record))
+                .collect(),
             next_cursor,
             notice,
         })
@@ -333,6 +351,7 @@ impl Console for Desk {
         Ok(HistoryPage {
             gaps: self.gaps_among(&filter, &page).await?,
             regions: self.region_coverage().await?,
+            accounts: self.account_names(),
             page,
         })
     }
@@ -347,6 +366,11 @@ impl Console for Desk {
         self.status().await
     }
 
+    async fn accounts(&self) -> Result<Vec<AccountHealth>, Refusal> {
+        self.allow(Verb::View)?;
+        Ok(self.control.account_health())
+    }
+
     async fn services_page(&self, filter: ServiceFilter) -> Result<ServicesPage, Refusal> {
         self.allow(Verb::View)?;
         let query = service_query(&filter)?;
@@ -358,12 +382,13 @@ impl Console for Desk {
                 .await
                 .map_err(store_refusal)?,
             regions: self.region_coverage().await?,
+            accounts: self.account_names(),
         })
     }
 
     async fn deployment(&self, id: String) -> Result<DeploymentView, Refusal> {
         self.allow(Verb::View)?;
-        Ok(views::deployment(&self.find_deployment(&id).await?))
+        Ok(self.deployment_view(&self.find_deployment(&id).await?))
     }
 
     async fn deployment_page(&self, id: String) -> Result<DeploymentPage, Refusal> {
@@ -386,10 +411,12 @@ impl Console for Desk {
             .map_err(store_refusal)?;
         let looked = self
             .control
-            .looks()
+            .account_looks()
             .into_iter()
-            .find(|(region, _, _)| region == &record.region)
-            .and_then(|(_, at, _)| at);
+            .find(|look| {
+                look.account.as_ref() == Some(&record.account) && look.region == record.region
+            })
+            .and_then(|look| look.at);
         let spec = record
             .app_spec
             .as_deref()
@@ -407,7 +434,7 @@ impl Console for Desk {
             .map(|service| path::path_of(&record, &service, &hooks, &weights))
             .unwrap_or_default();
         Ok(DeploymentPage {
-            deployment: views::deployment(&record),
+            deployment: self.deployment_view(&record),
             now: self.now(),
             stages: record.reading.stages.clone(),
             weights,
@@ -540,7 +567,7 @@ impl Console for Desk {
         }
         Ok(DiffPage {
             now: self.now(),
-            service: service_view(&service, &history, &revisions),
+            service: self.named_service(service_view(&service, &history, &revisions)),
             difference: self.difference(old.as_ref(), new.as_ref()).await?,
             revisions,
             old: old.map(|arn| arn.to_string()),
@@ -571,7 +598,7 @@ impl Console for Desk {
         }
         Ok(RollbackPage {
             now: self.now(),
-            service: service_view(&service, &history, &revisions),
+            service: self.named_service(service_view(&service, &history, &revisions)),
             revisions,
             plan,
             plan_refused,

@@ -58,6 +58,7 @@ impl Desk {
                 .iter()
                 .map(|record| {
                     moving(
+                        self,
                         record,
                         latest.get(&record.id).map_or(&[][..], Vec::as_slice),
                     )
@@ -68,7 +69,7 @@ impl Desk {
                 .iter()
                 .filter(|record| record.standing.outcome.is_final())
                 .take(20)
-                .map(views::deployment)
+                .map(|record| self.deployment_view(record))
                 .collect(),
             coverage: self.watching().await?,
         })
@@ -92,7 +93,7 @@ impl Desk {
     }
 
     async fn watching(&self) -> Result<Coverage, Refusal> {
-        let looks = self.control.looks();
+        let health = self.control.account_health();
         let ledger = self.control.ledger_state();
         let store = self.store();
         Ok(Coverage {
@@ -103,16 +104,23 @@ impl Desk {
                 .await
                 .map_err(store_refusal)?,
             accounts: store.service_account_count().await.map_err(store_refusal)?,
-            last_look_at: looks.iter().filter_map(|(_, at, _)| *at).min(),
-            trouble: looks.into_iter().find_map(|(region, _, trouble)| {
-                trouble.map(|trouble| format!("{region}: {trouble}"))
+            // Those that do not answer are told apart.
+            last_look_at: health
+                .iter()
+                .filter(|health| health.trouble.is_none())
+                .filter_map(|health| health.last_look_at)
+                .min(),
+            trouble: health.iter().find_map(|health| {
+                let trouble = health.trouble.as_ref()?;
+                Some(format!("{}: {trouble}", health.region))
             }),
             regions: self.region_coverage().await?,
+            health,
         })
     }
 }
 
-fn moving(record: &DeploymentRecord, latest: &[MetricPoint]) -> MovingView {
+fn moving(desk: &Desk, record: &DeploymentRecord, latest: &[MetricPoint]) -> MovingView {
     let value = |series, side| {
         latest
             .iter()
@@ -120,7 +128,7 @@ fn moving(record: &DeploymentRecord, latest: &[MetricPoint]) -> MovingView {
             .map(|point| point.value)
     };
     MovingView {
-        deployment: views::deployment(record),
+        deployment: desk.deployment_view(record),
         error_percent: (
             error_percent(&value, Side::Old),
             error_percent(&value, Side::New),

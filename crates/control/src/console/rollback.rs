@@ -141,15 +141,20 @@ impl Desk {
         let mut revision = recorded
             .into_iter()
             .find(|revision| &revision.arn == target);
-        if let (Some(revision), Some(cloud)) = (&mut revision, self.control.cloud(&service.region))
-        {
+        if let Some(revision) = &mut revision {
             // Whether AWS would still run it is asked now; the recorded JSON stays what it was.
-            revision.status =
-                match tokio::time::timeout(PREFLIGHT_PATIENCE, cloud.revision(target)).await {
-                    Ok(Ok(Some(current))) => current.status,
-                    Ok(Ok(None)) => RevisionStatus::Inactive,
-                    Ok(Err(_)) | Err(_) => RevisionStatus::Unknown,
-                };
+            let asked = match self.control.cloud_of(&service.account, &service.region) {
+                Some(cloud) => tokio::time::timeout(PREFLIGHT_PATIENCE, cloud.revision(target))
+                    .await
+                    .ok(),
+                // It is not watched any more, or has yet to answer for the first time.
+                None => None,
+            };
+            revision.status = match asked {
+                Some(Ok(Some(current))) => current.status,
+                Some(Ok(None)) => RevisionStatus::Inactive,
+                Some(Err(_)) | None => RevisionStatus::Unknown,
+            };
         }
         let own = history
             .iter()
@@ -191,7 +196,7 @@ impl Desk {
         let recorded = || (service.clone(), ServiceSight::Recorded);
         let (Some(ecs), Some(cloud)) = (
             service.controller.ecs(),
-            self.control.cloud(&service.region),
+            self.control.cloud_of(&service.account, &service.region),
         ) else {
             return recorded();
         };
@@ -224,7 +229,7 @@ impl Desk {
         if names.is_empty() {
             return Some(Vec::new());
         }
-        let cloud = self.control.cloud(&service.region)?;
+        let cloud = self.control.cloud_of(&service.account, &service.region)?;
         let read = tokio::time::timeout(PREFLIGHT_PATIENCE, cloud.alarms(names)).await;
         let mut firing: Vec<String> = read
             .ok()?

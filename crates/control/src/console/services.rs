@@ -20,6 +20,7 @@ use switchback_store::records::DeploymentRecord;
 pub(super) fn service_query(filter: &ServiceFilter) -> Result<ServiceQuery, Refusal> {
     Ok(ServiceQuery {
         q: text(&filter.q),
+        account: text(&filter.account),
         moving: filter.moving,
         after: text(&filter.cursor).map(place).transpose()?,
         limit: limit(filter.limit)? + 1,
@@ -86,7 +87,8 @@ impl Desk {
             .map(|service| {
                 let id = &service.id;
                 let known_good = known_good.get(id).copied().unwrap_or_default();
-                views::service(service, active.get(id), last.get(id), known_good)
+                let (active, last) = (active.get(id), last.get(id));
+                self.named_service(views::service(service, active, last, known_good))
             })
             .collect())
     }

@@ -1,5 +1,8 @@
 //! How the watching goes: what the page Status shows.
 
+use crate::accounts::AccountLook;
+use crate::accounts::health;
+use crate::accounts::key;
 use crate::console::Desk;
 use crate::error::store_refusal;
 use crate::events::EventsHeard;
@@ -26,14 +29,22 @@ impl Desk {
             .deployment_list_active()
             .await
             .map_err(store_refusal)?;
+        let looks = self.control.account_looks();
         let mut regions = Vec::new();
-        for region in self.control.regions() {
+        for (cloud, look) in self.control.inner.clouds.iter().zip(&looks) {
             let looked = lock(&self.control.inner.looked)
-                .get(&region)
+                .get(&key(&**cloud))
                 .cloned()
                 .unwrap_or_default();
             let is_here = |account: &str, of: &str| {
-                of == region && looked.account.as_deref().is_none_or(|own| own == account)
+                of == look.region
+                    && match &look.account {
+                        Some(own) => own == account,
+                        // Of the own account, before AWS has told its number, is what is no other's.
+                        None => !looks
+                            .iter()
+                            .any(|other| other.account.as_deref() == Some(account)),
+                    }
             };
             let services = counts
                 .iter()
@@ -44,19 +55,25 @@ impl Desk {
                 is_here(&record.account, &record.region)
                     && record.standing.outcome == Outcome::InProgress
             });
-            regions.push(region_status(&region, &looked, services, moving.count()));
+            regions.push(region_status(look, &looked, services, moving.count()));
         }
         Ok(StatusPage {
             now: self.now(),
             regions,
+            accounts: looks.into_iter().map(health).collect(),
         })
     }
 }
 
-fn region_status(region: &str, looked: &Looked, services: i64, moving: usize) -> RegionStatus {
+fn region_status(
+    look: &AccountLook,
+    looked: &Looked,
+    services: i64,
+    moving: usize,
+) -> RegionStatus {
     RegionStatus {
-        account: looked.account.clone(),
-        region: region.to_string(),
+        account: look.account.clone(),
+        region: look.region.clone(),
         last_look_at: looked.at,
         trouble: looked.trouble.clone(),
         services,

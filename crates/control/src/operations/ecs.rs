@@ -202,7 +202,10 @@ impl Control {
         let Some(intent) = intent_of(record) else {
             return Ok(());
         };
-        let Some(cloud) = self.cloud(&region_of(record)) else {
+        let Some(service) = self.inner.store.service_fetch(&record.service_id).await? else {
+            return Ok(());
+        };
+        let Some(cloud) = self.cloud_of(&service.account, &region_of(record)) else {
             return Ok(());
         };
         if let UpdateShown::Begun(aws_id, _) = self.update_shown(&*cloud, record, &intent).await? {

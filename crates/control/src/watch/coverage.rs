@@ -1,6 +1,7 @@
 //! Since when an account is watched, and when nobody looked.
 
 use crate::Control;
+use crate::accounts::key;
 use crate::error::StepError;
 use crate::lock;
 use crate::watch::observed;
@@ -53,11 +54,11 @@ impl Control {
     }
 
     /// The gap that a good look at `now` would end.
-    fn gap_until(&self, watch: &WatchRecord, now: Moment) -> Option<GapRecord> {
+    fn gap_until(&self, cloud: &dyn Cloud, watch: &WatchRecord, now: Moment) -> Option<GapRecord> {
         let poll_idle =
             i64::try_from(self.inner.settings.poll_idle.as_millis()).unwrap_or(i64::MAX);
         let looked = lock(&self.inner.looked)
-            .get(&watch.region)
+            .get(&key(cloud))
             .cloned()
             .unwrap_or_default();
         let written = watch.good_look_at?;
@@ -85,11 +86,12 @@ impl Control {
     /// AWS was looked at well at `now`: ends the gap before it, if there is one, and writes the look down now and then.
     pub(crate) async fn looked_well(
         &self,
+        cloud: &dyn Cloud,
         watch: &WatchRecord,
         now: Moment,
     ) -> Result<(), StepError> {
         let (account, region) = (watch.account.as_str(), watch.region.as_str());
-        let gap = self.gap_until(watch, now);
+        let gap = self.gap_until(cloud, watch, now);
         let due = watch.good_look_at.is_none_or(|written| {
             let not_yet = 0..coverage::GOOD_LOOK_INTERVAL_SECONDS * 1000;
             !not_yet.contains(&now.millis_since(written))
@@ -117,17 +119,17 @@ impl Control {
             tx.commit().await?;
         }
         let mut looked = lock(&self.inner.looked);
-        let looked = looked.entry(region.to_string()).or_default();
+        let looked = looked.entry(key(cloud)).or_default();
         looked.good = Some((now, tokio::time::Instant::now()));
         looked.failed = None;
         Ok(())
     }
 
     /// A look failed. At the first failure the last good look is written down to the moment.
-    pub(super) async fn looked_badly(&self, region: &str, words: &str) {
+    pub(super) async fn looked_badly(&self, cloud: &dyn Cloud, words: &str) {
         let (account, last) = {
             let mut looked = lock(&self.inner.looked);
-            let looked = looked.entry(region.to_string()).or_default();
+            let looked = looked.entry(key(cloud)).or_default();
             let first = looked.failed.is_none();
             looked.failed.get_or_insert_with(|| words.to_string());
             let last = looked.good.filter(|_| first).map(|(at, _)| at);
@@ -138,13 +140,13 @@ impl Control {
         };
         let written = async {
             let mut tx = self.begin().await?;
-            tx.good_look_set(&account, region, last).await?;
+            tx.good_look_set(&account, cloud.region(), last).await?;
             tx.commit().await
         };
         if let Err(error) = written.await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                aws.region = region,
+                aws.region = cloud.region(),
                 "the last good look could not be written down; a gap may begin up to half a minute too early"
             );
         }
@@ -166,7 +168,7 @@ impl Control {
             .await?;
         // A hook may come before the first look.
         gaps.extend(
-            self.gap_until(&watch, cloud.now())
+            self.gap_until(cloud, &watch, cloud.now())
                 .map(|gap| (gap.from, gap.to)),
         );
         let since = watch.watched_since;

@@ -2,6 +2,7 @@
 //! service, since ECS has no list of all deployments, and one call tells everything about a deployment.
 
 use crate::Control;
+use crate::accounts::key;
 use crate::error::StepError;
 use crate::lock;
 use crate::watch::record::OVERLAP_SECONDS;
@@ -74,7 +75,7 @@ impl Control {
         let services = self.services_of_ecs(account, cloud.region()).await?;
         let active = self.inner.store.deployment_list_active().await?;
         let moving: BTreeSet<&ServiceId> = active.iter().map(|one| &one.service_id).collect();
-        let due = self.due(cloud.region(), &services, &moving);
+        let due = self.due(cloud, &services, &moving);
         self.new_at_services(cloud, account, watch, &due).await
     }
 
@@ -150,14 +151,14 @@ impl Control {
     /// turn once in the time that passes between two looks while nothing moves.
     fn due<'a>(
         &self,
-        region: &str,
+        cloud: &dyn Cloud,
         services: &'a [Service],
         moving: &BTreeSet<&ServiceId>,
     ) -> Vec<&'a Service> {
-        let interval = self.idle_pace(region);
+        let interval = self.idle_pace(cloud);
         let now = tokio::time::Instant::now();
         let mut looked = lock(&self.inner.looked);
-        let looked = looked.entry(region.to_string()).or_default();
+        let looked = looked.entry(key(cloud)).or_default();
         let since = looked.ecs_turn.map(|(last, _)| now.duration_since(last));
         let turn = looked.ecs_turn.map_or(0, |(_, turn)| turn);
         let count = due_count(services.len(), since, interval);

@@ -51,18 +51,25 @@ const METRICS_AFTER_SECONDS: i64 = 4 * 60;
 
 impl Control {
     /// Reads every deployment that is under way in the region again.
-    pub(super) async fn follow_active(&self, cloud: &dyn Cloud) -> Result<(), StepError> {
-        self.follow_those(cloud, |_| true).await
+    pub(super) async fn follow_active(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+    ) -> Result<(), StepError> {
+        self.follow_those(cloud, account, |_| true).await
     }
 
     /// Reads those of them again that are meant.
     pub(super) async fn follow_those(
         &self,
         cloud: &dyn Cloud,
+        account: &str,
         is_meant: impl Fn(&DeploymentRecord) -> bool,
     ) -> Result<(), StepError> {
         let mut records = self.inner.store.deployment_list_active().await?;
-        records.retain(|record| record.region == cloud.region() && is_meant(record));
+        records.retain(|record| {
+            record.account == account && record.region == cloud.region() && is_meant(record)
+        });
         if records.is_empty() {
             return Ok(());
         }
@@ -521,8 +528,13 @@ impl Control {
     }
 
     /// CloudWatch is behind: the last minutes of a deployment arrive after its end.
-    pub(super) async fn finish_metrics(&self, cloud: &dyn Cloud) -> Result<(), StepError> {
+    pub(super) async fn finish_metrics(
+        &self,
+        cloud: &dyn Cloud,
+        account: &str,
+    ) -> Result<(), StepError> {
         let query = DeploymentQuery {
+            account: Some(account.to_string()),
             limit: 20,
             ..DeploymentQuery::default()
         };

@@ -60,6 +60,7 @@ impl Control {
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
+                        aws.account = cloud.assumed().map(|assumed| assumed.account.as_str()),
                         aws.region = cloud.region(),
                         "a look where an event said failed"
                     );
@@ -113,7 +114,7 @@ impl Control {
         let is_meant = |record: &DeploymentRecord| {
             everything || ids.contains(&record.aws_id) || named.contains(&record.service_id)
         };
-        trouble.note(self.follow_those(cloud, is_meant).await);
+        trouble.note(self.follow_those(cloud, &account, is_meant).await);
         trouble.or(hinted)
     }
 

@@ -4,6 +4,7 @@
 //! whoever goes on after it needs nothing else. Two at once do no harm, since every step names the generation it began at.
 
 use crate::Control;
+use crate::accounts::key;
 use crate::error::StepError;
 use crate::lock;
 use crate::watch::ServicesRead;
@@ -158,7 +159,7 @@ impl Control {
 
     async fn import_step(&self, cloud: &dyn Cloud, kept: &mut Kept) -> Result<Stepped, StepError> {
         let account = lock(&self.inner.looked)
-            .get(cloud.region())
+            .get(&key(cloud))
             .and_then(|looked| looked.account.clone());
         let Some(account) = account else {
             return Ok(Stepped::NotYet);
@@ -271,7 +272,9 @@ impl Control {
                 return Ok(Stepped::Went);
             }
             // The next look at all services tries again.
-            Err(StepError::Cloud(error)) if error.is_about_permission() => {
+            Err(StepError::Cloud(error))
+                if error.is_about_permission() || error.is_not_offered() =>
+            {
                 let words = StepError::Cloud(error).words();
                 self.services_read(cloud, part, ServicesRead::Failed(words));
                 if import.next_token.take().is_some() {
@@ -302,7 +305,7 @@ impl Control {
     /// The part whose list goes on or begins: CodeDeploy's first.
     fn part_to_list(&self, cloud: &dyn Cloud, import: &ImportRecord) -> ToList {
         let mut looked = lock(&self.inner.looked);
-        let looked = looked.entry(cloud.region().to_string()).or_default();
+        let looked = looked.entry(key(cloud)).or_default();
         let begun = import
             .next_token
             .as_deref()
@@ -914,7 +917,7 @@ impl Control {
             "the import was interrupted; it goes on"
         );
         let account = lock(&self.inner.looked)
-            .get(cloud.region())
+            .get(&key(cloud))
             .and_then(|looked| looked.account.clone());
         let words = error.words();
         let written = async {

@@ -13,6 +13,7 @@ mod lines;
 mod record;
 
 use crate::Control;
+use crate::accounts::key;
 use crate::error::StepError;
 use crate::events::EventsHeard;
 use crate::evidence;
@@ -88,6 +89,9 @@ pub(crate) struct Looked {
     pub(crate) ended: Option<tokio::time::Instant>,
     /// What went wrong since.
     pub(crate) trouble: Option<String>,
+    /// When that began (the account's clock).
+    #[serde(default)]
+    pub(crate) trouble_since: Option<Moment>,
     /// What events told.
     #[serde(default)]
     pub(crate) events: EventsHeard,
@@ -123,6 +127,17 @@ pub(crate) struct Looked {
     pub(crate) under_way_listed: bool,
 }
 
+/// What one look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Something is under way, or not everything could be read: the next look is soon.
+    Moving,
+    /// Nothing moves.
+    Idle,
+    /// The account itself could not be reached.
+    Unreached,
+}
+
 /// The first of several failures.
 #[derive(Default)]
 pub(super) struct Trouble(Option<StepError>);
@@ -146,8 +161,8 @@ impl Trouble {
 }
 
 impl Control {
-    /// One look at one region. Says whether anything is under way.
-    pub(crate) async fn look(&self, cloud: &dyn Cloud, full: bool) -> bool {
+    /// One look at one account and region.
+    pub(crate) async fn look(&self, cloud: &dyn Cloud, full: bool) -> Look {
         let began = tokio::time::Instant::now();
         let result = self.look_once(cloud, full).await;
         metrics::histogram!(
@@ -157,48 +172,55 @@ impl Control {
         )
         .record(began.elapsed());
         if let Err(error) = &result {
-            self.looked_badly(cloud.region(), &error.words()).await;
+            self.looked_badly(cloud, &error.words()).await;
         }
-        let mut looked = lock(&self.inner.looked);
-        let looked = looked.entry(cloud.region().to_string()).or_default();
         match result {
             Ok(moving) => {
-                looked.at = Some(cloud.now());
+                let now = cloud.now();
+                let mut looked = lock(&self.inner.looked);
+                let looked = looked.entry(key(cloud)).or_default();
+                looked.at = Some(now);
                 looked.ended = Some(tokio::time::Instant::now());
                 looked.trouble = None;
+                looked.trouble_since = None;
                 looked.throttled = 0;
-                moving
+                if moving { Look::Moving } else { Look::Idle }
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
+                    aws.account = cloud.assumed().map(|assumed| assumed.account.as_str()),
                     aws.region = cloud.region(),
                     "a look at AWS failed"
                 );
-                looked.trouble = Some(error.words());
-                looked.throttled = match &error {
-                    StepError::Cloud(error) if error.says_slow_down() => looked.throttled + 1,
-                    StepError::Cloud(_) | StepError::Store(_) => 0,
-                };
-                // Something may be moving; it is looked at again soon.
-                true
+                self.note_trouble(cloud, error.words());
+                self.note_throttled(cloud, &error);
+                match error {
+                    StepError::Cloud(error) if error.is_about_the_account() => Look::Unreached,
+                    // Asking more often does not change what AWS refuses.
+                    StepError::Cloud(error)
+                        if error.is_about_permission() || error.is_not_offered() =>
+                    {
+                        match self.is_moving(cloud).await {
+                            Ok(false) => Look::Idle,
+                            Ok(true) | Err(_) => Look::Moving,
+                        }
+                    }
+                    // Something may be moving; it is looked at again soon.
+                    StepError::Cloud(_) | StepError::Store(_) => Look::Moving,
+                }
             }
         }
     }
 
-    pub(crate) async fn account_of(&self, cloud: &dyn Cloud) -> Result<String, StepError> {
-        let known = lock(&self.inner.looked)
-            .get(cloud.region())
-            .and_then(|looked| looked.account.clone());
-        if let Some(account) = known {
-            return Ok(account);
-        }
-        let account = cloud.account().await?;
-        lock(&self.inner.looked)
-            .entry(cloud.region().to_string())
-            .or_default()
-            .account = Some(account.clone());
-        Ok(account)
+    /// Counts the looks in a row that AWS throttled.
+    fn note_throttled(&self, cloud: &dyn Cloud, error: &StepError) {
+        let mut looked = lock(&self.inner.looked);
+        let looked = looked.entry(key(cloud)).or_default();
+        looked.throttled = match error {
+            StepError::Cloud(error) if error.says_slow_down() => looked.throttled + 1,
+            StepError::Cloud(_) | StepError::Store(_) => 0,
+        };
     }
 
     /// Every step is tried even when one before it failed: one deployment that cannot be read must not
@@ -206,21 +228,30 @@ impl Control {
     async fn look_once(&self, cloud: &dyn Cloud, full: bool) -> Result<bool, StepError> {
         let account = self.account_of(cloud).await?;
         let mut trouble = Trouble::default();
-        trouble.note(self.follow_active(cloud).await);
+        trouble.note(self.follow_active(cloud, &account).await);
         if full {
-            lock(&self.inner.unwatched).clear();
+            let here = key(cloud);
+            lock(&self.inner.unwatched).retain(|(place, _, _)| place != &here);
             trouble.note(self.read_services(cloud, &account).await);
         }
         let recorded = trouble.note(self.record_new(cloud, &account).await);
         if recorded.unwrap_or_default() > 0 {
-            trouble.note(self.follow_active(cloud).await);
+            trouble.note(self.follow_active(cloud, &account).await);
         }
-        trouble.note(self.finish_metrics(cloud).await);
-        let active = self.inner.store.deployment_list_active().await?;
-        let moving = active.iter().any(|record| {
-            record.region == cloud.region() && record.standing.outcome == Outcome::InProgress
-        });
+        trouble.note(self.finish_metrics(cloud, &account).await);
+        let moving = self.is_moving(cloud).await?;
         trouble.or(moving)
+    }
+
+    /// Whether a deployment of this account and region is under way, by the record.
+    async fn is_moving(&self, cloud: &dyn Cloud) -> Result<bool, StepError> {
+        let account = self.account_of(cloud).await?;
+        let active = self.inner.store.deployment_list_active().await?;
+        Ok(active.iter().any(|record| {
+            record.account == account
+                && record.region == cloud.region()
+                && record.standing.outcome == Outcome::InProgress
+        }))
     }
 
     // ---- services -------------------------------------------------------------------------------
@@ -247,7 +278,7 @@ impl Control {
     /// Keeps how the services were read that a part of the past is about.
     pub(super) fn services_read(&self, cloud: &dyn Cloud, part: ImportPart, read: ServicesRead) {
         let mut looked = lock(&self.inner.looked);
-        let looked = looked.entry(cloud.region().to_string()).or_default();
+        let looked = looked.entry(key(cloud)).or_default();
         *looked.services_of(part) = read;
     }
 

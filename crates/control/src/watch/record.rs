@@ -1,6 +1,7 @@
 //! First sight: a deployment that is not recorded yet is recorded with the revision it replaces.
 
 use crate::Control;
+use crate::accounts::key;
 use crate::error::StepError;
 use crate::lock;
 use crate::operations::ecs::undone_by;
@@ -93,14 +94,14 @@ impl Control {
         let of_ecs = self.new_of_ecs(cloud, account, &watch).await;
         let listed_well = match &of_ecs {
             Ok(_) => true,
-            Err(StepError::Cloud(error)) => error.is_about_permission(),
+            Err(StepError::Cloud(error)) => error.is_about_permission() || error.is_not_offered(),
             Err(StepError::Store(_)) => false,
         };
         let (of_ecs, read) = refused.note(of_ecs).unwrap_or_default();
         let mark = watch.listed_until;
         let since = mark.plus_seconds(-OVERLAP_SECONDS);
         let first = !lock(&self.inner.looked)
-            .get(cloud.region())
+            .get(&key(cloud))
             .is_some_and(|looked| looked.under_way_listed);
         let listed = match listed_by_codedeploy(cloud, since, first).await {
             Err(error) if error.is_about_permission() && listed_well => {
@@ -124,14 +125,14 @@ impl Control {
             cloud.deployments(&unknown).await?
         };
         if listed_well {
-            self.looked_well(&watch, began).await?;
+            self.looked_well(cloud, &watch, began).await?;
         }
         readings.extend(of_ecs);
         let readings = of_the_watch(readings, &watch);
         let mut trouble = Trouble::default();
         // What began before anybody here looked could not be told by an event.
         for reading in readings.iter().filter(|_| !first) {
-            self.found_by_a_look(cloud.region(), began.millis_since(reading.created_at));
+            self.found_by_a_look(cloud, began.millis_since(reading.created_at));
         }
         // Only when all are recorded, and seldom: the mark is written for the next start, not for every look.
         let due = began.millis_since(mark) >= MARK_INTERVAL_SECONDS * 1000;
@@ -145,7 +146,7 @@ impl Control {
         let recorded = trouble.or(recorded)?;
         if first && codedeploy_listed {
             lock(&self.inner.looked)
-                .entry(cloud.region().to_string())
+                .entry(key(cloud))
                 .or_default()
                 .under_way_listed = true;
         }
@@ -187,7 +188,7 @@ impl Control {
     fn saw_new(&self, cloud: &dyn Cloud, record: &DeploymentRecord) {
         if record.sight.first_seen == Some(FirstSeen::AsItHappened) {
             lock(&self.inner.looked)
-                .entry(cloud.region().to_string())
+                .entry(key(cloud))
                 .or_default()
                 .behind_millis = Some(cloud.now().millis_since(record.started_at));
         }
@@ -215,7 +216,7 @@ impl Control {
             return Ok(Some(service));
         }
         let group = (
-            cloud.region().to_string(),
+            key(cloud),
             reading.application.clone(),
             reading.group.clone(),
         );

@@ -98,7 +98,9 @@ fn done(
     };
     let operation = request.operation.name();
     // Never stale: what a bucket answers is not remembered.
-    let harm = simulation.faults.strike(SERVICE, operation, false);
+    let harm = simulation
+        .faults
+        .strike(&caller.account, SERVICE, operation, false);
     let input = journaled(&request);
     let call = Call {
         caller: &caller,
