@@ -18,6 +18,7 @@ use switchback_contract::AuditPage;
 use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentPage;
 use switchback_contract::DiffPage;
+use switchback_contract::EndBakePage;
 use switchback_contract::GateFilter;
 use switchback_contract::GateView;
 use switchback_contract::GuideView;
@@ -75,6 +76,14 @@ pub async fn services_page(filter: ServiceFilter) -> Result<ServicesPage, AppErr
 pub async fn service_page(service: String) -> Result<ServicePage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
         .service_page(service)
+        .await?)
+}
+
+/// The page on which CodeDeploy's bake is ended early.
+#[server(name = AskEndBakePage, prefix = "/ask", endpoint = "end-bake-page", input = GetUrl)]
+pub async fn end_bake_page(deployment: String) -> Result<EndBakePage, AppError> {
+    Ok(expect_context::<switchback_contract::ConsoleHandle>()
+        .end_bake_page(deployment)
         .await?)
 }
 

@@ -36,6 +36,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/services/:id/rollback") view=pages::rollback::Rollback ssr=SsrMode::Async/>
                 <Route path=path!("/services/:id/diff") view=pages::diff::Diff ssr=SsrMode::Async/>
                 <Route path=path!("/deployments/:id") view=pages::deployment::Deployment ssr=SsrMode::Async/>
+                <Route path=path!("/deployments/:id/end-bake") view=pages::end_bake::EndBake ssr=SsrMode::Async/>
                 <Route path=path!("/gates/:id") view=pages::gate::Gate ssr=SsrMode::Async/>
                 <Route path=path!("/approvals") view=pages::approvals::Approvals ssr=SsrMode::Async/>
                 <Route path=path!("/history") view=pages::history::History ssr=SsrMode::Async/>

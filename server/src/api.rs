@@ -33,6 +33,7 @@ use switchback_contract::AuditFilter;
 use switchback_contract::ConsoleHandle;
 use switchback_contract::DecisionCommand;
 use switchback_contract::DeploymentFilter;
+use switchback_contract::EndBakeCommand;
 use switchback_contract::GateFilter;
 use switchback_contract::Outcome;
 use switchback_contract::Page;
@@ -341,6 +342,44 @@ pub async fn roll_back(
         |request| async move {
             let command = RollbackCommand { request, ..command };
             let operation = console.roll_back(service, command).await?;
+            Ok(Answer::done(StatusCode::ACCEPTED, &json!(operation)))
+        },
+        |operation| async move {
+            let operation = again.operation(operation).await?;
+            Ok(Answer::done(StatusCode::ACCEPTED, &json!(operation)))
+        },
+    )
+    .await
+}
+
+/// GET /deployments/{id}/end-bake: the plan of ending CodeDeploy's bake early, if it bakes.
+pub async fn end_bake_page(
+    State(deps): State<Deps>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+) -> Answered {
+    let page = console(&deps, &caller).end_bake_page(segment(id)?).await?;
+    Ok(Json(page).into_response())
+}
+
+/// POST /deployments/{id}/end-bake
+pub async fn end_bake(
+    State(deps): State<Deps>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+    posted: Posted,
+) -> Answered {
+    let (deployment, command) = (segment(id)?, posted.json::<EndBakeCommand>()?);
+    let console = console(&deps, &caller);
+    let again = console.clone();
+    change(
+        deps,
+        caller,
+        posted,
+        Verb::Approve,
+        |request| async move {
+            let command = EndBakeCommand { request, ..command };
+            let operation = console.end_bake(deployment, command).await?;
             Ok(Answer::done(StatusCode::ACCEPTED, &json!(operation)))
         },
         |operation| async move {

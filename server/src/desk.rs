@@ -7,6 +7,8 @@ use std::time::Duration;
 use switchback_contract::*;
 use switchback_control::Control;
 use switchback_control::EventTaken;
+use switchback_control::FunctionAnswer;
+use switchback_control::FunctionRun;
 use switchback_control::HookMessage;
 use switchback_control::LedgerState;
 use switchback_domain::actor::Actor;
@@ -74,6 +76,13 @@ pub trait Consoles: Send + Sync {
         execution_id: String,
         signature: &str,
     ) -> Result<HookAnswer, Refusal>;
+
+    /// Answers a run of the relay as the function of a Lambda hook of ECS. Each signature is taken once.
+    async fn receive_function_run(
+        &self,
+        run: FunctionRun,
+        signature: &str,
+    ) -> Result<FunctionAnswer, Refusal>;
 
     /// Takes an event whose signature was checked. Each signature is taken once.
     async fn receive_event(&self, hint: &EventHint, signature: &str)
@@ -146,6 +155,14 @@ impl Consoles for Control {
         })
     }
 
+    async fn receive_function_run(
+        &self,
+        run: FunctionRun,
+        signature: &str,
+    ) -> Result<FunctionAnswer, Refusal> {
+        Control::receive_function_run(self, run, signature).await
+    }
+
     async fn receive_event(
         &self,
         hint: &EventHint,
@@ -214,6 +231,8 @@ pass_on! {
     diff_page(service: String, old: Option<String>, new: Option<String>) -> DiffPage;
     rollback_page(service: String, target: Option<String>) -> RollbackPage;
     roll_back(service: String, command: RollbackCommand) -> OperationView;
+    end_bake_page(deployment: String) -> EndBakePage;
+    end_bake(deployment: String, command: EndBakeCommand) -> OperationView;
     operation(id: String) -> OperationView;
     audit(filter: AuditFilter) -> AuditPage;
 }

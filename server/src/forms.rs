@@ -34,8 +34,12 @@ use http::header;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::json;
+use switchback_contract::ConsoleHandle;
 use switchback_contract::DecisionCommand;
+use switchback_contract::EndBakeCommand;
 use switchback_contract::OperationView;
+use switchback_contract::Refusal;
+use switchback_contract::RequestMark;
 use switchback_contract::RollbackCommand;
 use switchback_contract::Verdict;
 use switchback_domain::actor::Verb;
@@ -111,57 +115,138 @@ pub async fn roll_back(
         let path = format!("/services/{}/rollback", local::segment(&service));
         with_parameters(&path, &[("to", &form.target)])
     });
-    let key = match form.idempotency_key.as_str() {
-        "" => None,
-        key => Some(idempotency::checked(key)?),
-    };
-    let asking = caller.clone();
-    let answered = idempotency::to_the_end(async move {
-        let body = json!(form).to_string();
+    let key = given_key(&form.idempotency_key)?;
+    let asked = OperationForm {
+        deps,
+        caller,
+        page,
+        key,
         // Not the path of the API: the answer that is kept is another one.
-        let route = format!("form:/services/{service}/rollbacks");
-        let asked = Asked {
-            caller: &caller,
-            key,
-            route: &route,
-            body: body.as_bytes(),
-            verb: Verb::RollBack,
-            keep: Keep::OnlyDone,
+        route: format!("form:/services/{service}/rollbacks"),
+        body: json!(form).to_string(),
+        verb: Verb::RollBack,
+        done: "rollback",
+    };
+    let work = |console: ConsoleHandle, request| async move {
+        let command = RollbackCommand {
+            target: form.target,
+            reason: form.reason,
+            plan_digest: form.plan_digest,
+            request,
         };
-        let console = deps.consoles.for_actor(caller.actor.clone());
-        let again = console.clone();
-        let (answer, _) = idempotency::once(
-            &deps,
-            asked,
-            |request| async {
-                let command = RollbackCommand {
-                    target: form.target,
-                    reason: form.reason,
-                    plan_digest: form.plan_digest,
-                    request,
-                };
-                Ok(begun(&console.roll_back(service, command).await?))
-            },
-            |operation| async move { Ok(begun(&again.operation(operation).await?)) },
-        )
-        .await?;
-        Ok(answer.body)
-    });
-    Ok(match answered.await {
-        Ok(location) => see_other(&location),
-        Err(problem) => refused(problem, &page, &asking),
-    })
+        console.roll_back(service, command).await
+    };
+    Ok(asked.answer(work).await)
+}
+
+/// What the form sends that ends a bake early.
+#[derive(Deserialize, Serialize)]
+pub struct EndBake {
+    #[serde(default)]
+    reason: String,
+    plan_digest: String,
+    #[serde(default, skip_serializing)]
+    idempotency_key: String,
+}
+
+/// POST /deployments/{id}/end-bake
+pub async fn end_bake(
+    State(deps): State<Deps>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    form: Result<Form<EndBake>, FormRejection>,
+) -> Result<Response, Problem> {
+    let deployment = segment(id)?;
+    let Form(form) = form.map_err(|rejection| malformed(&rejection))?;
+    let key = given_key(&form.idempotency_key)?;
+    let asked = OperationForm {
+        deps,
+        caller,
+        page: format!("/deployments/{}/end-bake", local::segment(&deployment)),
+        key,
+        route: format!("form:/deployments/{deployment}/end-bake"),
+        body: json!(form).to_string(),
+        verb: Verb::Approve,
+        done: "end-bake",
+    };
+    let work = |console: ConsoleHandle, request| async move {
+        let command = EndBakeCommand {
+            reason: form.reason,
+            plan_digest: form.plan_digest,
+            request,
+        };
+        console.end_bake(deployment, command).await
+    };
+    Ok(asked.answer(work).await)
+}
+
+/// The key with which a form is sent once, if it has one.
+fn given_key(key: &str) -> Result<Option<String>, Problem> {
+    match key {
+        "" => Ok(None),
+        key => idempotency::checked(key).map(Some),
+    }
+}
+
+/// A form that asks for an operation, once for its key.
+struct OperationForm {
+    deps: Deps,
+    caller: Caller,
+    /// Where the form is.
+    page: String,
+    key: Option<String>,
+    route: String,
+    body: String,
+    verb: Verb,
+    /// What the page it leads to says was done.
+    done: &'static str,
+}
+
+impl OperationForm {
+    async fn answer<F>(
+        self,
+        work: impl FnOnce(ConsoleHandle, Option<RequestMark>) -> F + Send + 'static,
+    ) -> Response
+    where
+        F: Future<Output = Result<OperationView, Refusal>> + Send + 'static,
+    {
+        let (page, asking) = (self.page.clone(), self.caller.clone());
+        let answered = idempotency::to_the_end(async move {
+            let asked = Asked {
+                caller: &self.caller,
+                key: self.key,
+                route: &self.route,
+                body: self.body.as_bytes(),
+                verb: self.verb,
+                keep: Keep::OnlyDone,
+            };
+            let console = self.deps.consoles.for_actor(self.caller.actor.clone());
+            let (again, done) = (console.clone(), self.done);
+            let (answer, _) = idempotency::once(
+                &self.deps,
+                asked,
+                |request| async move { Ok(begun(&work(console, request).await?, done)) },
+                |operation| async move { Ok(begun(&again.operation(operation).await?, done)) },
+            )
+            .await?;
+            Ok(answer.body)
+        });
+        match answered.await {
+            Ok(location) => see_other(&location),
+            Err(problem) => refused(problem, &page, &asking),
+        }
+    }
 }
 
 /// Leads on to where the operation is shown.
-fn begun(operation: &OperationView) -> Answer {
+fn begun(operation: &OperationView, done: &str) -> Answer {
     let path = match &operation.deployment_id {
         Some(deployment) => format!("/deployments/{}", local::segment(deployment)),
         None => format!("/services/{}", local::segment(&operation.service_id)),
     };
     Answer {
         status: StatusCode::SEE_OTHER,
-        body: with_parameters(&path, &[("done", "rollback"), ("operation", &operation.id)]),
+        body: with_parameters(&path, &[("done", done), ("operation", &operation.id)]),
     }
 }
 

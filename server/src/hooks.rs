@@ -1,4 +1,4 @@
-//! Signed messages from outside: the relay function's post for a CodeDeploy hook, and events of EventBridge.
+//! Signed messages from outside: the relay function's posts for hooks of CodeDeploy and of ECS, and events of EventBridge.
 
 use crate::Deps;
 use crate::problem::Problem;
@@ -13,14 +13,18 @@ use http::StatusCode;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::json;
 use std::time::Duration;
+use switchback_control::FunctionAnswer;
+use switchback_control::FunctionRun;
+use switchback_domain::ecs::is_service_deployment;
 use switchback_domain::event::read_event;
 use switchback_domain::signature;
 use switchback_domain::signature::SignatureRefused;
 
-/// The largest message, in bytes. A real one has about 120.
-pub const LARGEST_MESSAGE: usize = 4096;
+/// The largest message, in bytes. CodeDeploy's has about 120, that of ECS about 600 beside the hook's own details.
+pub const LARGEST_MESSAGE: usize = 64 * 1024;
 
 /// The largest event, in bytes: EventBridge takes none that is larger. [D PutEvents]
 pub const LARGEST_EVENT: usize = 256 * 1024;
@@ -41,13 +45,30 @@ struct CodeDeployHook {
     lifecycle_event_hook_execution_id: String,
 }
 
-/// POST /hooks/codedeploy
+/// What ECS gives the function of a Lambda hook, which the relay passes on as it is. More is in it, and may be. (aws.md §2.3)
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EcsFunctionRun {
+    execution_id: String,
+    lifecycle_stage: String,
+    resource_arn: String,
+}
+
+/// The longest execution id or stage that is taken, in bytes.
+const LONGEST_WORD: usize = 200;
+
+/// POST /hooks/codedeploy. One relay serves both: a hook of CodeDeploy is answered by a call to AWS later, one of ECS by what
+/// the function returns, which is this answer.
 pub async fn codedeploy(
     State(deps): State<Deps>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (body, given) = signed_body(&deps, &headers, body, LARGEST_MESSAGE).await?;
+    let message: Value = crate::api::json_body(&headers, &body)?;
+    if message.get("lifecycleStage").is_some() {
+        return function_run(&deps, crate::api::json_body(&headers, &body)?, &given).await;
+    }
     let hook: CodeDeployHook = crate::api::json_body(&headers, &body)?;
     for (name, value) in [
         ("DeploymentId", &hook.deployment_id),
@@ -57,11 +78,7 @@ pub async fn codedeploy(
         ),
     ] {
         if value.is_empty() {
-            return Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "invalid_body",
-                format!("{name} is empty."),
-            ));
+            return Err(invalid(format!("{name} is empty.")));
         }
     }
     let received = deps
@@ -76,6 +93,41 @@ pub async fn codedeploy(
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
+async fn function_run(deps: &Deps, run: EcsFunctionRun, given: &str) -> Result<Response, Problem> {
+    for (name, value) in [
+        ("executionId", &run.execution_id),
+        ("lifecycleStage", &run.lifecycle_stage),
+    ] {
+        if value.is_empty() || value.len() > LONGEST_WORD {
+            return Err(invalid(format!(
+                "{name} must have 1 to {LONGEST_WORD} bytes."
+            )));
+        }
+    }
+    if !is_service_deployment(&run.resource_arn) {
+        return Err(invalid(
+            "resourceArn is not the ARN of a service deployment.".to_string(),
+        ));
+    }
+    let run = FunctionRun {
+        deployment_aws_id: run.resource_arn,
+        execution_id: run.execution_id,
+        stage: run.lifecycle_stage,
+    };
+    let answer = match deps.consoles.receive_function_run(run, given).await? {
+        FunctionAnswer::Succeeded => json!({ "hookStatus": "SUCCEEDED" }),
+        FunctionAnswer::Failed => json!({ "hookStatus": "FAILED" }),
+        FunctionAnswer::InProgress(seconds) => {
+            json!({ "hookStatus": "IN_PROGRESS", "callBackDelay": seconds })
+        }
+    };
+    Ok(Json(answer).into_response())
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail)
+}
+
 /// POST /hooks/eventbridge: an event as EventBridge sends it. It is a hint: AWS is looked at, nothing is recorded of it.
 pub async fn eventbridge(
     State(deps): State<Deps>,
@@ -84,7 +136,7 @@ pub async fn eventbridge(
 ) -> Result<Response, Problem> {
     let (body, given) = signed_body(&deps, &headers, body, LARGEST_EVENT).await?;
     // That it is JSON at all is refused with the same words as everywhere.
-    let _: serde_json::Value = crate::api::json_body(&headers, &body)?;
+    let _: Value = crate::api::json_body(&headers, &body)?;
     let counted = |outcome: &'static str| {
         metrics::counter!(
             "switchback_webhook_events_total",

@@ -122,6 +122,7 @@ pub const ROUTES: &[Route] = &[
     page("/services/{id}/rollback"),
     page("/services/{id}/diff"),
     page("/deployments/{id}"),
+    page("/deployments/{id}/end-bake"),
     page("/gates/{id}"),
     page("/approvals"),
     page("/history"),
@@ -141,6 +142,9 @@ pub const ROUTES: &[Route] = &[
     }),
     signed_in(Method::POST, "/services/{id}/rollbacks", || {
         post(forms::roll_back)
+    }),
+    signed_in(Method::POST, "/deployments/{id}/end-bake", || {
+        post(forms::end_bake)
     }),
     // The demo's own forms, which do not exist elsewhere.
     demo("/demo/guide", || post(guide::show)),
@@ -164,6 +168,12 @@ pub const ROUTES: &[Route] = &[
     signed_in(Method::GET, "/api/v1/deployments", || get(api::deployments)),
     signed_in(Method::GET, "/api/v1/deployments/{id}", || {
         get(api::deployment)
+    }),
+    signed_in(Method::GET, "/api/v1/deployments/{id}/end-bake", || {
+        get(api::end_bake_page)
+    }),
+    signed_in(Method::POST, "/api/v1/deployments/{id}/end-bake", || {
+        post(api::end_bake)
     }),
     signed_in(Method::GET, "/api/v1/deployments/{id}/metrics", || {
         get(api::deployment_metrics)

@@ -59,7 +59,7 @@ async fn closes(world: &World, gate: &Value) -> Value {
         .await
 }
 
-fn outcome(deployment: &Value) -> (&str, &str) {
+pub fn outcome(deployment: &Value) -> (&str, &str) {
     let member = |name: &str| deployment[name].as_str().unwrap_or("null");
     (member("outcome"), member("outcome_cause"))
 }

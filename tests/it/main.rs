@@ -20,6 +20,7 @@ mod browser;
 mod campaign;
 mod crashes;
 mod deciding;
+mod ecs_functions;
 mod ecs_gates;
 mod ecs_rollbacks;
 mod ecs_services;

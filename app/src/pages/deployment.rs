@@ -173,9 +173,9 @@ fn content(
     .into_any()
 }
 
-/// The act of the page: stop while it runs, roll back once it is over.
+/// The acts of the page: stop while it runs and end its bake, roll back once it is over.
 fn title_act(page: &DeploymentPage, gate_is_open: bool) -> AnyView {
-    if !page.may_roll_back {
+    if !page.may_roll_back && !page.may_end_bake {
         return ().into_any();
     }
     let deployment = &page.deployment;
@@ -190,7 +190,10 @@ fn title_act(page: &DeploymentPage, gate_is_open: bool) -> AnyView {
         (Outcome::InProgress, None) => ("Stop and roll back…", None),
         _ => ("Roll back…", None),
     };
-    view! { <p class=class><a class="button danger" href=rollback_link(&deployment.service_id, target)>{text}</a></p> }.into_any()
+    let end_bake = page.may_end_bake.then(|| {
+        view! { <a class="button" href=format!("/deployments/{}/end-bake", deployment.id)>"End the bake…"</a>" " }
+    });
+    view! { <p class=class>{end_bake}{page.may_roll_back.then(|| view! { <a class="button danger" href=rollback_link(&deployment.service_id, target)>{text}</a> })}</p> }.into_any()
 }
 
 fn meta(page: &DeploymentPage, now: Signal<Moment>) -> AnyView {

@@ -4,6 +4,7 @@ pub mod approvals;
 pub mod audit;
 pub mod deployment;
 pub mod diff;
+pub mod end_bake;
 pub mod gate;
 pub mod history;
 pub mod not_found;

@@ -330,7 +330,7 @@ fn say_why(page: &RollbackPage, plan: &PlanView, notice: &Notice) -> AnyView {
     let button = match plan.kind {
         OperationKind::RejectAtGate => format!("Reject and roll back {object}"),
         OperationKind::StopInFlight => format!("Stop and roll back {object}"),
-        OperationKind::Redeploy => format!("Roll back {object}"),
+        OperationKind::Redeploy | OperationKind::EndBake => format!("Roll back {object}"),
     };
     let blocking: Vec<&str> = plan
         .preflight

@@ -60,13 +60,13 @@ pub fn at_zero(gate: &GateView) -> AnyView {
     };
     let expires = view! { "At "<strong>{at(gate.expires_at)}</strong> };
     let does = match (gate.kind, gate.at_expiry) {
-        (GateKind::EcsPause, Verdict::Approve) => "lets the deployment go on",
-        (GateKind::EcsPause, Verdict::Reject) => "rolls the deployment back",
+        (GateKind::EcsPause | GateKind::EcsHook, Verdict::Approve) => "lets the deployment go on",
+        (GateKind::EcsPause | GateKind::EcsHook, Verdict::Reject) => "rolls the deployment back",
         (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, Verdict::Approve) => "approves",
         (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, Verdict::Reject) => "rejects",
     };
     match gate.kind {
-        GateKind::EcsPause => view! {
+        GateKind::EcsPause | GateKind::EcsHook => view! {
             {expires}" ECS itself "<strong>{does}</strong>", as the hook is set up, with or without Switchback."
         }
         .into_any(),

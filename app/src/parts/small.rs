@@ -71,7 +71,7 @@ pub fn copy_button(text: &str, label: &'static str) -> AnyView {
 /// What the last act came to, from the query of the page it returned to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What was done: `decided`, `rollback`.
+    /// What was done: `decided`, `rollback`, `end-bake`.
     pub done: Option<String>,
     /// The code of a refusal.
     pub problem: Option<String>,
@@ -106,6 +106,7 @@ pub fn notice_box(notice: &Notice) -> AnyView {
     }
     let text = match notice.done.as_deref() {
         Some("decided") => "Your decision is recorded. Its delivery to AWS is shown with the gate.",
+        Some("end-bake") => "The end of the bake is recorded. Its delivery to AWS is shown below.",
         Some("rollback") => "The rollback is recorded. Its delivery to AWS is shown below.",
         Some("signed-out") => "You are signed out.",
         Some(_) => "Done.",

@@ -54,6 +54,7 @@ pub fn kind_words(kind: OperationKind) -> (&'static str, &'static str) {
     match kind {
         OperationKind::RejectAtGate => ("Reject at the gate", "The deployment goes no further."),
         OperationKind::StopInFlight => ("Stop in flight", "The old tasks are still warm."),
+        OperationKind::EndBake => ("End the bake, keep", "The old tasks are removed now."),
         OperationKind::Redeploy => (
             "Redeploy a recorded revision",
             "New tasks start; hooks and bake run again.",
@@ -61,7 +62,7 @@ pub fn kind_words(kind: OperationKind) -> (&'static str, &'static str) {
     }
 }
 
-/// Rollbacks that were asked for, newest first.
+/// Rollbacks and ends of bakes that were asked for, newest first.
 pub fn operations(now: Moment, operations: &[OperationView]) -> AnyView {
     if operations.is_empty() {
         return ().into_any();
@@ -81,7 +82,7 @@ pub fn operations(now: Moment, operations: &[OperationView]) -> AnyView {
     });
     view! {
         <section class="panel operations" aria-labelledby="operations-title">
-            <h2 id="operations-title">"Rollbacks asked for"</h2>
+            <h2 id="operations-title">"Asked for here"</h2>
             <ul>{rows.collect_view()}</ul>
         </section>
     }

@@ -38,6 +38,7 @@ use std::error::Error;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentIdPage;
 use switchback_cloud::DeploymentReading;
+use switchback_cloud::DeploymentWait;
 use switchback_cloud::LifecycleReading;
 use switchback_cloud::NewDeployment;
 use switchback_cloud::Receipt;
@@ -389,13 +390,21 @@ impl AwsAccount {
         .map(|(_, receipt)| receipt)
     }
 
-    pub(crate) async fn end_ready_wait(&self, aws_id: &str) -> Result<Receipt, CloudError> {
+    pub(crate) async fn end_wait(
+        &self,
+        aws_id: &str,
+        wait: DeploymentWait,
+    ) -> Result<Receipt, CloudError> {
         let sent = Sent::default();
+        let wait = match wait {
+            DeploymentWait::Ready => DeploymentWaitType::ReadyWait,
+            DeploymentWait::Termination => DeploymentWaitType::TerminationWait,
+        };
         let answer = self
             .codedeploy
             .continue_deployment()
             .deployment_id(aws_id)
-            .deployment_wait_type(DeploymentWaitType::ReadyWait)
+            .deployment_wait_type(wait)
             .customize()
             .config_override(exactly_once!(Builder, &sent))
             .send()

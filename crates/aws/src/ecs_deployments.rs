@@ -522,5 +522,6 @@ fn hook(detail: &DeploymentLifecycleHookDetail) -> EcsHook {
         at_expiry: detail
             .timeout_action()
             .map(|action| EcsHookExpiry::parse(action.as_str()).unwrap_or(EcsHookExpiry::Unknown)),
+        function: detail.target_arn().map(str::to_string),
     }
 }

@@ -42,6 +42,7 @@ use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentIdPage;
 use switchback_cloud::DeploymentReading;
+use switchback_cloud::DeploymentWait;
 use switchback_cloud::LifecycleReading;
 use switchback_cloud::MetricReading;
 use switchback_cloud::NewDeployment;
@@ -419,8 +420,12 @@ impl Cloud for AwsAccount {
         self.put_hook_status(aws_id, execution_id, verdict).await
     }
 
-    async fn continue_deployment(&self, aws_id: &str) -> Result<Receipt, CloudError> {
-        self.end_ready_wait(aws_id).await
+    async fn continue_deployment(
+        &self,
+        aws_id: &str,
+        wait: DeploymentWait,
+    ) -> Result<Receipt, CloudError> {
+        self.end_wait(aws_id, wait).await
     }
 
     async fn continue_service_deployment(

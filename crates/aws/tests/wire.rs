@@ -14,6 +14,7 @@ use switchback_aws::AwsAccount;
 use switchback_aws::AwsSettings;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
+use switchback_cloud::DeploymentWait;
 use switchback_cloud::NewDeployment;
 use switchback_cloud::ServiceUpdate;
 use switchback_cloud::WhatToDo;
@@ -180,7 +181,10 @@ async fn change(call: &str, aws: &AwsAccount) -> Result<(), CloudError> {
             .answer_hook("d-1", "execution", Verdict::Approve)
             .await
             .map(drop),
-        "ContinueDeployment" => aws.continue_deployment("d-1").await.map(drop),
+        "ContinueDeployment" => aws
+            .continue_deployment("d-1", DeploymentWait::Ready)
+            .await
+            .map(drop),
         "StopDeployment" => aws.stop_and_roll_back("d-1").await.map(drop),
         "CreateDeployment" => aws.create_deployment(&new_deployment()).await.map(drop),
         "StopServiceDeployment" => aws.stop_service_deployment("arn").await.map(drop),
@@ -320,7 +324,8 @@ async fn an_accepted_change_gives_the_request_id() {
 #[tokio::test]
 async fn the_verdicts_and_the_way_back_are_sent_as_aws_names_them() {
     let accepted = || ok(&json!({}));
-    let account = Account::answering(vec![accepted(), accepted(), accepted(), accepted()]).await;
+    let answers = (0..5).map(|_| accepted()).collect();
+    let account = Account::answering(answers).await;
     account
         .aws
         .answer_hook("d-1", "execution", Verdict::Approve)
@@ -331,13 +336,23 @@ async fn the_verdicts_and_the_way_back_are_sent_as_aws_names_them() {
         .answer_hook("d-1", "execution", Verdict::Reject)
         .await
         .unwrap();
-    account.aws.continue_deployment("d-1").await.unwrap();
+    account
+        .aws
+        .continue_deployment("d-1", DeploymentWait::Ready)
+        .await
+        .unwrap();
     account.aws.stop_and_roll_back("d-1").await.unwrap();
+    account
+        .aws
+        .continue_deployment("d-1", DeploymentWait::Termination)
+        .await
+        .unwrap();
     let bodies: Vec<Value> = account.seen().into_iter().map(|seen| seen.body).collect();
     assert_eq!(bodies[0]["status"], "Succeeded");
     assert_eq!(bodies[1]["status"], "Failed");
     assert_eq!(bodies[2]["deploymentWaitType"], "READY_WAIT");
     assert_eq!(bodies[3]["autoRollbackEnabled"], true);
+    assert_eq!(bodies[4]["deploymentWaitType"], "TERMINATION_WAIT");
 }
 
 #[tokio::test]

@@ -303,6 +303,15 @@ pub struct MetricReading {
     pub value: f64,
 }
 
+/// What ContinueDeployment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeploymentWait {
+    /// `READY_WAIT`: before production traffic shifts.
+    Ready,
+    /// `TERMINATION_WAIT`: before the old tasks are removed.
+    Termination,
+}
+
 /// Everything CreateDeployment is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDeployment {
@@ -476,8 +485,12 @@ pub trait Cloud: Send + Sync {
         verdict: Verdict,
     ) -> Result<Receipt, CloudError>;
 
-    /// ContinueDeployment with READY_WAIT.
-    async fn continue_deployment(&self, aws_id: &str) -> Result<Receipt, CloudError>;
+    /// ContinueDeployment: traffic begins to shift, or the old tasks are removed now.
+    async fn continue_deployment(
+        &self,
+        aws_id: &str,
+        wait: DeploymentWait,
+    ) -> Result<Receipt, CloudError>;
 
     /// ContinueServiceDeployment at a PAUSE hook: CONTINUE for approve, ROLLBACK for reject.
     async fn continue_service_deployment(

@@ -5,6 +5,7 @@
 //! no further permission check and cannot forget any.
 
 mod accounts;
+mod bake;
 mod ecs;
 mod guide;
 mod status;
@@ -12,6 +13,8 @@ mod status;
 pub use crate::accounts::AccountHealth;
 pub use crate::accounts::AccountNames;
 pub use crate::accounts::AccountState;
+pub use crate::bake::EndBakeCommand;
+pub use crate::bake::EndBakePage;
 pub use crate::ecs::EcsView;
 pub use crate::ecs::TaskCounts;
 pub use crate::guide::Guide;
@@ -515,6 +518,9 @@ pub struct DeploymentPage {
     pub hooks: Vec<(String, String)>,
     /// Whether the reader may roll back.
     pub may_roll_back: bool,
+    /// Whether there is a bake that the reader may end early.
+    #[serde(default)]
+    pub may_end_bake: bool,
     /// When AWS was last read for it (the account's clock).
     pub observed_at: Moment,
 }
@@ -947,6 +953,14 @@ pub trait Console: Send + Sync {
         &self,
         service: String,
         command: RollbackCommand,
+    ) -> Result<OperationView, Refusal>;
+    /// The page on which CodeDeploy's bake is ended early.
+    async fn end_bake_page(&self, deployment: String) -> Result<EndBakePage, Refusal>;
+    /// Asks for the end of the bake. The intent is committed when this returns; the call to AWS follows.
+    async fn end_bake(
+        &self,
+        deployment: String,
+        command: EndBakeCommand,
     ) -> Result<OperationView, Refusal>;
     /// One operation.
     async fn operation(&self, id: String) -> Result<OperationView, Refusal>;

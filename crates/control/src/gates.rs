@@ -6,7 +6,11 @@
 //! shows what the first one did (aws.md §1.2).
 
 mod delivery;
+mod function;
 pub(crate) mod pause;
+
+pub use crate::gates::function::FunctionAnswer;
+pub use crate::gates::function::FunctionRun;
 
 use crate::Control;
 use crate::error::StepError;
@@ -25,6 +29,7 @@ use std::time::Duration;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentReading;
+use switchback_cloud::DeploymentWait;
 use switchback_cloud::WhatToDo;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
@@ -347,7 +352,7 @@ impl Control {
     }
 
     async fn expire_gate(&self, mut gate: GateRecord) -> Result<(), StepError> {
-        if gate.kind == GateKind::EcsPause {
+        if gate.kind.is_of_ecs() {
             // ECS itself ends its wait.
             return Ok(());
         }
@@ -432,6 +437,10 @@ impl Control {
             return Ok(());
         };
         match delivery {
+            // The function is answered when ECS runs it again.
+            Delivery::Recorded if gate.kind == GateKind::EcsHook => {
+                return self.settle_sent(gate, &record).await;
+            }
             Delivery::Recorded => {}
             Delivery::Sent => return self.settle_sent(gate, &record).await,
             Delivery::Confirmed | Delivery::Failed => return Ok(()),
@@ -469,11 +478,15 @@ impl Control {
                     .await
             }
             (GateKind::CodedeployReadyWait, Verdict::Approve) => {
-                cloud.continue_deployment(&gate.deployment_aws_id).await
+                cloud
+                    .continue_deployment(&gate.deployment_aws_id, DeploymentWait::Ready)
+                    .await
             }
             (GateKind::CodedeployReadyWait, Verdict::Reject) => {
                 cloud.stop_and_roll_back(&gate.deployment_aws_id).await
             }
+            // Nothing is called for it.
+            (GateKind::EcsHook, _) => return Ok(()),
         };
         let result = match answer {
             Ok(receipt) => {
@@ -535,7 +548,7 @@ impl Control {
         record: &DeploymentRecord,
     ) -> Result<Option<DeliveryEvent>, CloudError> {
         let mut after = record.clone();
-        if gate.kind != GateKind::EcsPause {
+        if !gate.kind.is_of_ecs() {
             after.reading.stages = cloud.lifecycle(&gate.deployment_aws_id).await?.stages;
         }
         match cloud
@@ -580,7 +593,7 @@ impl Control {
         let mut changes = Vec::new();
         for gate in gates {
             if gate.state == GateState::Open {
-                if gate.kind == GateKind::EcsPause && pause::timed_out(gate, record) {
+                if gate.kind.is_of_ecs() && pause::timed_out(gate, record) {
                     changes.push(GateChange::Expired(gate.clone()));
                 } else if watch::wait_is_over(gate, record) {
                     changes.push(GateChange::Superseded(gate.clone()));
@@ -593,7 +606,7 @@ impl Control {
                         }));
                     }
                 }
-            } else if gate.delivery == Some(Delivery::Sent)
+            } else if delivery::is_awaited(gate)
                 && let Some(event) = delivery_event(gate, record)
             {
                 changes.push(GateChange::Delivered(gate.clone(), event));
@@ -702,8 +715,12 @@ impl Control {
 /// A gate whose fuse has burned out: what became of it, and who saw to that.
 async fn close(tx: &mut Tx, gate: &GateRecord, now: Moment) -> Result<(), StepError> {
     let (by, answer) = match (gate.kind, gate.policy.at_expiry) {
-        (GateKind::EcsPause, Verdict::Approve) => ("ECS", "ECS lets the deployment go on"),
-        (GateKind::EcsPause, Verdict::Reject) => ("ECS", "ECS rolls the deployment back"),
+        (GateKind::EcsPause | GateKind::EcsHook, Verdict::Approve) => {
+            ("ECS", "ECS lets the deployment go on")
+        }
+        (GateKind::EcsPause | GateKind::EcsHook, Verdict::Reject) => {
+            ("ECS", "ECS rolls the deployment back")
+        }
         (GateKind::CodedeployHook | GateKind::CodedeployReadyWait, Verdict::Approve) => {
             ("switchback", "The policy approves")
         }

@@ -47,6 +47,8 @@ use tracing::Span;
 
 pub use crate::accounts::AccountLook;
 pub use crate::events::EventTaken;
+pub use crate::gates::FunctionAnswer;
+pub use crate::gates::FunctionRun;
 pub use crate::gates::HookMessage;
 pub use crate::gates::HookReceived;
 pub use crate::ledger::LedgerState;
@@ -187,6 +189,15 @@ impl Control {
         signature: &str,
     ) -> Result<HookReceived, Refusal> {
         self.take_hook(hook, signature).await
+    }
+
+    /// A run of the relay as the function of a Lambda hook of ECS, whose signature was good: what it returns to ECS.
+    pub async fn receive_function_run(
+        &self,
+        run: FunctionRun,
+        signature: &str,
+    ) -> Result<FunctionAnswer, Refusal> {
+        self.take_function_run(run, signature).await
     }
 
     /// Whether AWS of any region has answered, so that [`Control::clock`] is the account's and not the machine's.

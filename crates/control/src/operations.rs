@@ -1,4 +1,4 @@
-//! Operations: rollbacks that were asked for are carried out, exactly once or visibly unknown.
+//! Operations: rollbacks, and ends of bakes, that were asked for are carried out, exactly once or visibly unknown.
 //!
 //! The intent is committed with everything the call needs. Then: the state *calling* is committed, the
 //! call is made once without retries, its answer is committed. Whoever finds an operation in *calling*
@@ -21,6 +21,7 @@ use serde_json::json;
 use switchback_cloud::Cloud;
 use switchback_cloud::CloudError;
 use switchback_cloud::DeploymentReading;
+use switchback_cloud::DeploymentWait;
 use switchback_cloud::NewDeployment;
 use switchback_cloud::WhatToDo;
 use switchback_domain::audit::AuditEntry;
@@ -44,7 +45,7 @@ use switchback_store::records::OperationRecord;
 pub(crate) struct OperationCall {
     /// The region it goes to.
     pub(crate) region: String,
-    /// The AWS id of the deployment that is stopped or rejected.
+    /// The AWS id of the deployment that is stopped or rejected, or whose bake is ended.
     pub(crate) deployment_aws_id: Option<String>,
     /// What is created.
     pub(crate) new: Option<NewDeploymentCall>,
@@ -330,16 +331,24 @@ impl Control {
                 };
                 Ok((Some(Some(aws_id.clone())), receipt.request_id))
             }
-            (OperationKind::Redeploy, None, _)
-            | (OperationKind::StopInFlight | OperationKind::RejectAtGate, _, None) => {
-                Err(CloudError {
-                    operation: record.kind.word().to_string(),
-                    kind: WhatToDo::Never,
-                    code: "Malformed".to_string(),
-                    message: "The recorded intent lacks what its call needs.".to_string(),
-                    request_id: None,
-                })
+            (OperationKind::EndBake, _, Some(aws_id)) => {
+                let receipt = cloud
+                    .continue_deployment(aws_id, DeploymentWait::Termination)
+                    .await?;
+                Ok((Some(Some(aws_id.clone())), receipt.request_id))
             }
+            (OperationKind::Redeploy, None, _)
+            | (
+                OperationKind::StopInFlight | OperationKind::RejectAtGate | OperationKind::EndBake,
+                _,
+                None,
+            ) => Err(CloudError {
+                operation: record.kind.word().to_string(),
+                kind: WhatToDo::Never,
+                code: "Malformed".to_string(),
+                message: "The recorded intent lacks what its call needs.".to_string(),
+                request_id: None,
+            }),
         }
     }
 
@@ -416,6 +425,18 @@ impl Control {
                     .await?;
                 marked(cloud.deployments(&ids).await?, record)
             }
+            (OperationKind::EndBake, _, Some(aws_id)) => {
+                let readings = cloud.deployments(std::slice::from_ref(aws_id)).await?;
+                match readings.first().map(|reading| reading.reading.status) {
+                    Some(AwsStatus::Succeeded) => Some(aws_id.clone()),
+                    Some(AwsStatus::Stopped | AwsStatus::Failed) => {
+                        return Ok(Shown::Over(format!(
+                            "The deployment {aws_id} had been stopped before its bake could be ended. Nothing was changed."
+                        )));
+                    }
+                    Some(AwsStatus::Running | AwsStatus::Ready | AwsStatus::Unknown) | None => None,
+                }
+            }
             (_, _, Some(aws_id)) => {
                 let readings = cloud.deployments(std::slice::from_ref(aws_id)).await?;
                 match readings.first().map(|reading| reading.reading.status) {
@@ -435,6 +456,7 @@ impl Control {
             OperationKind::StopInFlight | OperationKind::RejectAtGate => {
                 operation::STOP_GRACE_SECONDS
             }
+            OperationKind::EndBake => operation::END_BAKE_GRACE_SECONDS,
         };
         Ok(match found {
             Some(aws_id) => Shown::Effect(aws_id),
@@ -460,7 +482,7 @@ impl Control {
             return Ok(());
         };
         let good = match record.kind {
-            OperationKind::Redeploy => Outcome::Succeeded,
+            OperationKind::Redeploy | OperationKind::EndBake => Outcome::Succeeded,
             OperationKind::StopInFlight | OperationKind::RejectAtGate => Outcome::RolledBack,
         };
         let outcome = deployment.standing.outcome;
@@ -564,6 +586,7 @@ fn moved_words(record: &OperationRecord) -> String {
         OperationKind::RejectAtGate => "The rejection",
         OperationKind::StopInFlight => "The stop with rollback",
         OperationKind::Redeploy => "The redeployment",
+        OperationKind::EndBake => "The end of the bake",
     };
     let how = match record.state {
         OperationState::Intended => "is recorded and waits to be sent",
@@ -610,6 +633,7 @@ pub(crate) async fn record_intent(
             OperationKind::RejectAtGate => "asked to reject and roll back",
             OperationKind::StopInFlight => "asked to stop and roll back",
             OperationKind::Redeploy => "asked to redeploy",
+            OperationKind::EndBake => "asked to end the bake",
         };
         let text = format!("{} {verb}: “{}”", record.actor, record.reason);
         watch::append(

@@ -139,7 +139,11 @@ pub(crate) fn active(record: &DeploymentRecord, gates: &[GateRecord]) -> ActiveD
         open_gate: gates
             .iter()
             .find(|gate| {
-                gate.state == GateState::Open && gate.kind != GateKind::CodedeployReadyWait
+                let answered_by_a_call = match gate.kind {
+                    GateKind::CodedeployHook | GateKind::EcsPause => true,
+                    GateKind::CodedeployReadyWait | GateKind::EcsHook => false,
+                };
+                gate.state == GateState::Open && answered_by_a_call
             })
             .map(|gate| (gate.id.clone(), gate.wait.clone())),
         is_rollback: record.reading.rolls_back.is_some(),
@@ -171,18 +175,18 @@ pub(crate) fn gate(
             format!("Production traffic stays on {old}; the tasks of {new} are removed."),
         ],
         GateKind::CodedeployHook => rejection_consequences(service, &old, &active(record, &[])),
-        GateKind::EcsPause => pause_rejection_consequences(
+        GateKind::EcsPause | GateKind::EcsHook => pause_rejection_consequences(
             record.reading.ecs.as_ref().map(|ecs| &ecs.configuration),
             &old,
             &new,
         ),
     };
     let on_nothing = match (gate.kind, gate.policy.at_expiry) {
-        (GateKind::EcsPause, Verdict::Reject) => format!(
+        (GateKind::EcsPause | GateKind::EcsHook, Verdict::Reject) => format!(
             "At {} UTC ECS rolls the deployment back by itself, as the hook is set up.",
             gate.expires_at.clock_time()
         ),
-        (GateKind::EcsPause, Verdict::Approve) => format!(
+        (GateKind::EcsPause | GateKind::EcsHook, Verdict::Approve) => format!(
             "At {} UTC ECS lets the deployment go on by itself, as the hook is set up.",
             gate.expires_at.clock_time()
         ),
@@ -211,7 +215,8 @@ pub(crate) fn gate(
             &gate.wait,
             verdict,
         )),
-        GateKind::CodedeployReadyWait => None,
+        // The answer to a hook's function is no call.
+        GateKind::CodedeployReadyWait | GateKind::EcsHook => None,
     };
     GateView {
         id: gate.id.to_string(),

@@ -309,6 +309,9 @@ pub struct EcsHook {
     pub expires_at: Option<Moment>,
     /// What AWS does then.
     pub at_expiry: Option<EcsHookExpiry>,
+    /// The function's ARN, of a Lambda hook.
+    #[serde(default)]
+    pub function: Option<String>,
 }
 
 /// What ECS shows of a service deployment beside its status.
@@ -359,6 +362,13 @@ impl EcsReading {
     pub fn pauses(&self) -> impl Iterator<Item = &EcsHook> {
         self.hooks.iter().filter(|hook| {
             hook.kind == EcsHookKind::Pause && hook.status == EcsHookStatus::AwaitingAction
+        })
+    }
+
+    /// The Lambda hooks whose function has not said yes or no.
+    pub fn running_functions(&self) -> impl Iterator<Item = &EcsHook> {
+        self.hooks.iter().filter(|hook| {
+            hook.kind == EcsHookKind::Lambda && hook.status == EcsHookStatus::InProgress
         })
     }
 

@@ -19,6 +19,8 @@ pub enum GateKind {
     CodedeployReadyWait,
     /// An ECS PAUSE hook (aws.md §2.3).
     EcsPause,
+    /// An ECS Lambda hook whose function is the relay: for those who cannot use PAUSE (aws.md §2.3).
+    EcsHook,
 }
 
 /// Where a gate stands.
@@ -65,6 +67,7 @@ words!(GateKind {
     CodedeployHook => "codedeploy_hook",
     CodedeployReadyWait => "codedeploy_ready_wait",
     EcsPause => "ecs_pause",
+    EcsHook => "ecs_hook",
 });
 words!(GateState {
     Open => "open",
@@ -157,6 +160,16 @@ pub struct GatePolicy {
     pub fuse_seconds: i64,
     /// The answer given when the fuse burns out.
     pub at_expiry: Verdict,
+}
+
+impl GateKind {
+    /// Whether the wait's end and what happens then are ECS's own, and ECS does it whether Switchback runs or not.
+    pub const fn is_of_ecs(self) -> bool {
+        match self {
+            GateKind::EcsPause | GateKind::EcsHook => true,
+            GateKind::CodedeployHook | GateKind::CodedeployReadyWait => false,
+        }
+    }
 }
 
 impl Default for GatePolicy {

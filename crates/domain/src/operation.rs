@@ -22,6 +22,8 @@ pub enum OperationKind {
     StopInFlight,
     /// CreateDeployment of a recorded revision; UpdateService where ECS itself deploys.
     Redeploy,
+    /// ContinueDeployment at CodeDeploy's wait before the old tasks are removed: not a rollback, but its end.
+    EndBake,
 }
 
 /// Where the operation stands.
@@ -46,6 +48,7 @@ words!(OperationKind {
     RejectAtGate => "reject_at_gate",
     StopInFlight => "stop_in_flight",
     Redeploy => "redeploy",
+    EndBake => "end_bake",
 });
 words!(OperationState {
     Intended => "intended",
@@ -171,6 +174,10 @@ pub const INTENT_LIFETIME_SECONDS: i64 = 900;
 
 /// How long AWS may take to show a stop, in seconds (aws.md §1.6: 10 to 25 s seen).
 pub const STOP_GRACE_SECONDS: i64 = 60;
+
+/// How long AWS may take to remove the old tasks after the bake was ended, in seconds, before it is asked for again.
+/// Asking twice does no harm: the wait is over, or it ends now.
+pub const END_BAKE_GRACE_SECONDS: i64 = 60;
 
 /// How long AWS may take to attach the rollback deployment to one that failed or was stopped, in seconds. Until then
 /// the deployment is not called ended.

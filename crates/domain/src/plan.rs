@@ -3,10 +3,13 @@
 //! What the plan says is what is carried out: executing it leaves no choices. If the facts behind it
 //! have changed, its digest has changed, and the execution is refused.
 
+mod bake;
 mod ecs;
 mod pause;
 
 pub use self::ecs::forces_new_deployment;
+pub use bake::BakeFacts;
+pub use bake::end_bake;
 pub use pause::answer_pause;
 pub use pause::pause_rejection_consequences;
 
@@ -78,9 +81,9 @@ pub struct Plan {
     pub digest: Digest,
     /// The service.
     pub service: ServiceId,
-    /// Which of the three kinds.
+    /// Which of the three kinds, or the end of a bake.
     pub kind: OperationKind,
-    /// Where it goes back to.
+    /// Where it goes back to; what stays where a bake is ended.
     pub target: RevisionArn,
     /// The deployment that is rejected or stopped, for those kinds.
     pub deployment: Option<DeploymentId>,

@@ -30,6 +30,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use switchback_contract::*;
 use switchback_control::EventTaken;
+use switchback_control::FunctionAnswer;
+use switchback_control::FunctionRun;
 use switchback_domain::actor::Actor;
 use switchback_domain::event::EventHint;
 use switchback_domain::signature;
@@ -51,6 +53,7 @@ const BOUND: Duration = Duration::from_secs(60);
 struct FakeWork {
     decisions: AtomicUsize,
     rollbacks: Mutex<Vec<(Option<String>, RollbackCommand)>>,
+    ends_of_bakes: Mutex<Vec<EndBakeCommand>>,
     filters: Mutex<Vec<DeploymentFilter>>,
     service_filters: Mutex<Vec<ServiceFilter>>,
     gate_filters: Mutex<Vec<GateFilter>>,
@@ -165,6 +168,25 @@ impl Consoles for FakeConsoles {
             state: "gate".to_string(),
             gate_id: Some("gate-1".to_string()),
         })
+    }
+
+    async fn receive_function_run(
+        &self,
+        run: FunctionRun,
+        used: &str,
+    ) -> Result<FunctionAnswer, Refusal> {
+        let mut hooks = self.0.hooks.lock().unwrap();
+        hooks.push(used.to_string());
+        match run.stage.as_str() {
+            "PRE_SCALE_UP" => Ok(FunctionAnswer::Succeeded),
+            "POST_SCALE_UP" => Ok(FunctionAnswer::Failed),
+            "RECONCILE_SERVICE" => Err(Refusal::new(
+                RefusalKind::NotFound,
+                "deployment_unknown",
+                "AWS does not know it.",
+            )),
+            _ => Ok(FunctionAnswer::InProgress(10)),
+        }
     }
 
     async fn receive_event(&self, hint: &EventHint, used: &str) -> Result<EventTaken, Refusal> {
@@ -422,6 +444,24 @@ impl Console for FakeConsole {
             "id": format!("op-{}", rollbacks.len()), "kind": "redeploy", "service_id": service,
             "target": command.target, "state": "intended", "detail": null, "actor": actor.name,
             "reason": command.reason, "created_at": NOW, "deployment_id": null
+        });
+        Ok(serde_json::from_value(view).unwrap())
+    }
+    async fn end_bake_page(&self, _: String) -> Result<EndBakePage, Refusal> {
+        self.nothing("deployment")
+    }
+    async fn end_bake(
+        &self,
+        deployment: String,
+        command: EndBakeCommand,
+    ) -> Result<OperationView, Refusal> {
+        let actor = self.actor()?;
+        let mut ends = self.work.ends_of_bakes.lock().unwrap();
+        ends.push(command.clone());
+        let view = json!({
+            "id": format!("op-{}", ends.len()), "kind": "end_bake", "service_id": "svc-1",
+            "target": null, "state": "intended", "detail": null, "actor": actor.name,
+            "reason": command.reason, "created_at": NOW, "deployment_id": deployment
         });
         Ok(serde_json::from_value(view).unwrap())
     }

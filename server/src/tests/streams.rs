@@ -101,6 +101,59 @@ async fn hooks_are_taken_once_and_only_when_signed() {
     assert_eq!(answer.problem(), (503, "relay_secret_missing".to_string()));
 }
 
+#[tokio::test]
+async fn the_function_of_a_hook_of_ecs_is_answered_with_what_it_returns() {
+    let world = world().await;
+    let arn =
+        "arn:aws:ecs:eu-central-1:123456789012:service-deployment/prod/web/0123456789abcdefghijk";
+    let post = async |run: &Value| {
+        let body = run.to_string();
+        let signature = signature::sign(RELAY_SECRET.as_bytes(), NOW, body.as_bytes());
+        let headers = [
+            ("content-type", "application/json"),
+            ("switchback-signature", &*signature),
+        ];
+        world
+            .send("POST", "/api/v1/hooks/codedeploy", &headers, body)
+            .await
+    };
+    let run = |stage: &str, arn: &str, execution: &str| {
+        json!({
+            "executionId": execution, "lifecycleStage": stage, "resourceArn": arn, "hookDetails": {"team": "web"},
+            "executionDetails": { "testTrafficWeights": {}, "productionTrafficWeights": {} },
+        })
+    };
+    for (stage, expected) in [
+        ("PRE_SCALE_UP", json!({ "hookStatus": "SUCCEEDED" })),
+        ("POST_SCALE_UP", json!({ "hookStatus": "FAILED" })),
+        (
+            "A_STAGE_OF_TOMORROW",
+            json!({ "hookStatus": "IN_PROGRESS", "callBackDelay": 10 }),
+        ),
+    ] {
+        let answer = post(&run(stage, arn, "e-1")).await;
+        assert_eq!((answer.status, answer.json()), (200, expected));
+    }
+    let unknown = post(&run("RECONCILE_SERVICE", arn, "e-1")).await;
+    assert_eq!(unknown.problem(), (404, "deployment_unknown".to_string()));
+    let heard = world.work.hooks.lock().unwrap().len();
+    for wrong in [
+        run("PRE_SCALE_UP", "d-ABCDEFGHI", "e-1"),
+        run("PRE_SCALE_UP", arn, ""),
+        run("", arn, "e-1"),
+        run("PRE_SCALE_UP", arn, &"e".repeat(201)),
+        json!({ "lifecycleStage": "PRE_SCALE_UP" }),
+    ] {
+        let answer = post(&wrong).await;
+        assert_eq!(
+            answer.problem(),
+            (422, "invalid_body".to_string()),
+            "{wrong}"
+        );
+    }
+    assert_eq!(world.work.hooks.lock().unwrap().len(), heard);
+}
+
 /// Posts a hook that was signed at `signed` by the account's clock.
 async fn hook(world: &World, signed: Moment) -> Answer {
     let body = r#"{"DeploymentId":"d-1","LifecycleEventHookExecutionId":"e-1"}"#;

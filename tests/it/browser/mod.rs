@@ -1,5 +1,6 @@
 //! Journeys in a browser. `cargo xtask test --no-browser` leaves this module out.
 
+mod bake;
 mod demo;
 mod ecs;
 mod every_page;

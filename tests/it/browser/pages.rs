@@ -75,6 +75,11 @@ pub fn all(subjects: &Subjects) -> Vec<Page> {
             "What happened",
         ),
         live(
+            "end-bake",
+            format!("/deployments/{ended}/end-bake"),
+            "does not wait in a bake",
+        ),
+        live(
             "deployment-holding",
             format!("/deployments/{holding}"),
             "Holding at a gate",

@@ -2,8 +2,8 @@
 //!
 //! CodeDeploy invokes a hook function asynchronously; the relay function signs what it was given
 //! and posts it on. When that fails, an asynchronous function is run twice more, after one minute
-//! and after two. ECS waits for what its hook function returns, and asks once: there the answer's body is
-//! what the function returned.
+//! and after two. ECS waits for what its hook function returns: there the answer's body is what the function
+//! returned, and while the receiver does not answer it asks to be run again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +32,9 @@ const WAITS: [(Duration, Duration); 2] = [
     (Duration::from_secs(60), Duration::from_secs(1)),
     (Duration::from_secs(120), Duration::from_secs(4)),
 ];
+
+/// What the shipped function returns to ECS while its receiver does not answer.
+const ASK_AGAIN: &str = r#"{"hookStatus":"IN_PROGRESS","callBackDelay":30}"#;
 
 /// Where hooks are posted, and the secret they are signed with.
 #[derive(Clone)]
@@ -108,7 +111,12 @@ async fn perform(shared: Arc<Shared>, client: Client<HttpConnector, Full<Bytes>>
                 None => Err(nowhere(&function)),
                 Some(target) => match post(&shared, &client, &target, &payload).await {
                     Outcome::Done(body) => Ok(body),
-                    Outcome::Refused(message) | Outcome::Failed(message) => Err(message),
+                    Outcome::Refused(message) => Err(message),
+                    // The shipped function does not let a deployment fail because its receiver is down.
+                    Outcome::Failed(message) => {
+                        warn!(function, message, "hook function asks to be run again");
+                        Ok(ASK_AGAIN.to_string())
+                    }
                 },
             };
             match &answer {

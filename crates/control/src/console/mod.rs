@@ -1,5 +1,6 @@
 //! What one actor may see and ask. The only place where the actor's verbs are checked.
 
+mod bake;
 mod coverage;
 mod deciding;
 mod input;
@@ -32,6 +33,8 @@ use switchback_contract::DeploymentFilter;
 use switchback_contract::DeploymentPage;
 use switchback_contract::DeploymentView;
 use switchback_contract::DiffPage;
+use switchback_contract::EndBakeCommand;
+use switchback_contract::EndBakePage;
 use switchback_contract::GateFilter;
 use switchback_contract::GateView;
 use switchback_contract::HistoryPage;
@@ -459,6 +462,7 @@ impl Console for Desk {
             app_spec: record.app_spec.clone(),
             hooks,
             may_roll_back: self.may_not(Verb::RollBack).is_none(),
+            may_end_bake: bake::bakes(&record) && self.may_not(Verb::Approve).is_none(),
             observed_at: looked.map_or(record.observed_at, |at| at.max(record.observed_at)),
         })
     }
@@ -655,6 +659,39 @@ impl Console for Desk {
             )
             .await?;
         Ok(views::operation(&record))
+    }
+
+    async fn end_bake_page(&self, deployment: String) -> Result<EndBakePage, Refusal> {
+        self.allow(Verb::View)?;
+        let record = self.find_deployment(&deployment).await?;
+        let service = self.service_of(&record).await?;
+        let plan = bake::bake_plan(&record, &service);
+        Ok(EndBakePage {
+            deployment: self.deployment_view(&record),
+            now: self.now(),
+            plan: plan.map(|plan| self.bake_plan_view(&plan)),
+            may_not: self.may_not(Verb::Approve),
+        })
+    }
+
+    async fn end_bake(
+        &self,
+        deployment: String,
+        command: EndBakeCommand,
+    ) -> Result<OperationView, Refusal> {
+        let actor = self.allow(Verb::Approve)?.clone();
+        let Some(reason) = reason(Some(command.reason.clone()))? else {
+            return Err(Refusal::new(
+                RefusalKind::Invalid,
+                "reason_missing",
+                "The end of a bake needs its reason. Nothing was changed.",
+            ));
+        };
+        let record = self.find_deployment(&deployment).await?;
+        let operation = self
+            .commit_end_of_bake(&actor, &record, command, reason)
+            .await?;
+        Ok(views::operation(&operation))
     }
 
     async fn operation(&self, id: String) -> Result<OperationView, Refusal> {

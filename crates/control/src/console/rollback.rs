@@ -267,6 +267,7 @@ impl Desk {
     ) -> Result<PlanView, Refusal> {
         let from = match plan.kind {
             OperationKind::Redeploy => facts.service.serving_revision.clone(),
+            OperationKind::EndBake => None,
             OperationKind::RejectAtGate | OperationKind::StopInFlight => facts
                 .active
                 .as_ref()
@@ -296,7 +297,9 @@ impl Desk {
         let history = self.history(service).await?;
         let undoes = match plan.kind {
             OperationKind::Redeploy => undone(&history, facts).map(|record| record.id.to_string()),
-            OperationKind::RejectAtGate | OperationKind::StopInFlight => None,
+            OperationKind::RejectAtGate | OperationKind::StopInFlight | OperationKind::EndBake => {
+                None
+            }
         };
         let redeploys = plan.kind == OperationKind::Redeploy;
         let update = facts
@@ -404,7 +407,7 @@ impl Desk {
 
     /// Whether AWS has accepted an operation that the record does not show yet, so that the plan is not the whole truth:
     /// a redeployment that is not recorded, or a stop or rejection of the same deployment.
-    async fn unsettled(&self, service: &Service, plan: &Plan) -> Result<bool, Refusal> {
+    pub(super) async fn unsettled(&self, service: &Service, plan: &Plan) -> Result<bool, Refusal> {
         let operations = self
             .store()
             .operation_list_by_service(&service.id, 10)
@@ -413,9 +416,9 @@ impl Desk {
         Ok(operations.iter().any(|operation| {
             let unseen = match operation.kind {
                 OperationKind::Redeploy => operation.deployment_id.is_none(),
-                OperationKind::StopInFlight | OperationKind::RejectAtGate => {
-                    operation.deployment_id == plan.deployment
-                }
+                OperationKind::StopInFlight
+                | OperationKind::RejectAtGate
+                | OperationKind::EndBake => operation.deployment_id == plan.deployment,
             };
             operation.state == OperationState::Submitted && unseen
         }))

@@ -27,7 +27,9 @@ pub(super) fn delivery_event(
 ) -> Option<DeliveryEvent> {
     let verdict = gate.verdict?;
     let ended = match gate.kind {
-        GateKind::EcsPause => return pause::delivery_event(gate, verdict, record),
+        GateKind::EcsPause | GateKind::EcsHook => {
+            return pause::delivery_event(gate, verdict, record);
+        }
         GateKind::CodedeployHook => {
             let stage = record
                 .reading
@@ -56,6 +58,15 @@ pub(super) fn delivery_event(
     } else {
         DeliveryEvent::Refused
     })
+}
+
+/// Whether AWS is to show what became of the verdict: it was told, or it asks for it itself.
+pub(super) fn is_awaited(gate: &GateRecord) -> bool {
+    match gate.delivery {
+        Some(Delivery::Sent) => true,
+        Some(Delivery::Recorded) => gate.kind == GateKind::EcsHook,
+        Some(Delivery::Confirmed | Delivery::Failed) | None => false,
+    }
 }
 
 /// Whether the deployment got past its ready-wait before it ended.

@@ -1,4 +1,4 @@
-//! Gates at PAUSE hooks of ECS. Their fuse is AWS's own: the hook says when ECS stops waiting and what it does then, and
+//! Gates at hooks of ECS: PAUSE hooks, and Lambda hooks whose function is the relay ([`super::function`]). Their fuse is AWS's own: the hook says when ECS stops waiting and what it does then, and
 //! ECS does it whether Switchback runs or not. Switchback only writes down that it happened.
 
 use crate::evidence;
@@ -45,6 +45,21 @@ fn gate(
     policy: GatePolicy,
     now: Moment,
 ) -> GateRecord {
+    GateRecord {
+        id: GateId::derive(&record.id, &hook.id),
+        kind: GateKind::EcsPause,
+        stage: stage.to_string(),
+        ..at_hook(record, hook, policy, now)
+    }
+}
+
+/// A gate at a hook of ECS, with the hook's own fuse. Its id, kind and stage are the caller's to say.
+pub(super) fn at_hook(
+    record: &DeploymentRecord,
+    hook: &EcsHook,
+    policy: GatePolicy,
+    now: Moment,
+) -> GateRecord {
     let expires_at = hook
         .expires_at
         .unwrap_or_else(|| now.plus_seconds(UNTOLD_WAIT_SECONDS))
@@ -62,7 +77,7 @@ fn gate(
         deployment_id: record.id.clone(),
         deployment_aws_id: record.aws_id.clone(),
         kind: GateKind::EcsPause,
-        stage: stage.to_string(),
+        stage: String::new(),
         wait: hook.id.clone(),
         state: GateState::Open,
         policy,
@@ -81,7 +96,7 @@ fn gate(
 }
 
 /// Whether the deployment may still go on after a hook: neither ended nor on its way back.
-fn goes_on(ecs: &EcsReading) -> bool {
+pub(super) fn goes_on(ecs: &EcsReading) -> bool {
     match ecs.status {
         EcsStatus::Pending | EcsStatus::InProgress => !ecs.service_deleted,
         EcsStatus::StopRequested
@@ -103,7 +118,13 @@ fn status(gate: &GateRecord, record: &DeploymentRecord) -> Option<EcsHookStatus>
 /// Whether ECS waits at the gate.
 pub(crate) fn waits(gate: &GateRecord, record: &DeploymentRecord) -> bool {
     let goes_on = record.reading.ecs.as_ref().is_some_and(goes_on);
-    goes_on && status(gate, record) == Some(EcsHookStatus::AwaitingAction)
+    let waiting = match gate.kind {
+        GateKind::EcsHook => EcsHookStatus::InProgress,
+        GateKind::EcsPause | GateKind::CodedeployHook | GateKind::CodedeployReadyWait => {
+            EcsHookStatus::AwaitingAction
+        }
+    };
+    goes_on && status(gate, record) == Some(waiting)
 }
 
 /// Whether ECS shows that the wait is over. A reading without the hook, which may be older than the gate, shows it only
@@ -120,6 +141,7 @@ pub(crate) fn is_over(gate: &GateRecord, record: &DeploymentRecord) -> bool {
         Some(
             EcsHookStatus::AwaitingAction | EcsHookStatus::InProgress | EcsHookStatus::Unknown,
         ) => false,
+        None if gate.kind == GateKind::EcsHook => ecs.running_functions().next().is_some(),
         None => ecs.pauses().next().is_some(),
     }
 }
@@ -131,7 +153,22 @@ pub(super) fn timed_out(gate: &GateRecord, record: &DeploymentRecord) -> bool {
 
 /// Who ended a wait that nobody decided here.
 pub(super) fn gone_words(gate: &GateRecord, record: &DeploymentRecord) -> Option<String> {
-    let did = match status(gate, record)? {
+    let status = status(gate, record)?;
+    if gate.kind == GateKind::EcsHook {
+        let said = match status {
+            EcsHookStatus::Succeeded => "SUCCEEDED",
+            EcsHookStatus::Failed => "FAILED",
+            EcsHookStatus::AwaitingAction
+            | EcsHookStatus::InProgress
+            | EcsHookStatus::TimedOut
+            | EcsHookStatus::Unknown => return None,
+        };
+        return Some(format!(
+            "The hook at {} {said} without a decision from here; the gate is gone.",
+            gate.stage
+        ));
+    }
+    let did = match status {
         EcsHookStatus::Succeeded => "let it go on",
         EcsHookStatus::Failed => "rolled it back",
         EcsHookStatus::AwaitingAction

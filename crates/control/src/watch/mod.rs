@@ -435,7 +435,7 @@ pub(crate) fn still_waits(
 ) -> bool {
     match gate.kind {
         GateKind::CodedeployReadyWait => record.reading.status == AwsStatus::Ready,
-        GateKind::EcsPause => pause::waits(gate, record),
+        GateKind::EcsPause | GateKind::EcsHook => pause::waits(gate, record),
         GateKind::CodedeployHook => {
             record.reading.status == AwsStatus::Running
                 && record.reading.stages.iter().any(|stage| {
@@ -464,7 +464,7 @@ pub(crate) fn wait_is_over(
     });
     match gate.kind {
         GateKind::CodedeployReadyWait => ended || record.reading.status == AwsStatus::Running,
-        GateKind::EcsPause => pause::is_over(gate, record),
+        GateKind::EcsPause | GateKind::EcsHook => pause::is_over(gate, record),
         GateKind::CodedeployHook => ended || stage_ended,
     }
 }

@@ -50,6 +50,7 @@ fn hook(kind: EcsHookKind, status: EcsHookStatus) -> EcsHook {
         status,
         expires_at: None,
         at_expiry: None,
+        function: None,
     }
 }
 

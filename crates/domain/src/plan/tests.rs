@@ -11,7 +11,7 @@ fn arn(number: u64) -> RevisionArn {
     RevisionArn::parse(&format!("arn:aws:ecs:r:1:task-definition/web:{number}")).unwrap()
 }
 
-fn facts() -> PlanFacts {
+pub(super) fn facts() -> PlanFacts {
     PlanFacts {
         service: Service {
             id: ServiceId::new("svc-1"),
@@ -52,7 +52,7 @@ fn facts() -> PlanFacts {
     }
 }
 
-fn active(gate: bool) -> ActiveDeployment {
+pub(super) fn active(gate: bool) -> ActiveDeployment {
     ActiveDeployment {
         id: DeploymentId::new("dep-1"),
         aws_id: "d-ABCDEFGHI".to_string(),

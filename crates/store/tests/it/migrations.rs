@@ -115,7 +115,7 @@ async fn everything_can_be_read(store: &Store) {
             .await
             .unwrap()
             .len(),
-        2
+        3
     );
     let unanswered = store.gate_fetch(&GateId::new("gate-3")).await.unwrap();
     assert!(unanswered.unwrap().delivery_called_at.is_some());
@@ -133,7 +133,7 @@ async fn everything_can_be_read(store: &Store) {
             .await
             .unwrap()
             .len(),
-        1
+        2
     );
     assert_eq!(
         store
