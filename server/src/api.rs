@@ -233,21 +233,33 @@ pub async fn operation(desk: State<Deps>, caller: Extension<Caller>, id: Id, uri
     Ok(Json(console(&desk, &caller).operation(segment(id)?).await?).into_response())
 }
 
+/// Which entries of the audit log are asked for.
+pub fn audit_filter(given: &mut BTreeMap<String, String>) -> Result<AuditFilter, Problem> {
+    Ok(AuditFilter {
+        from: time(given, "from")?,
+        to: time(given, "to")?,
+        actor: given.remove("actor"),
+        subject: given.remove("subject"),
+        event: given.remove("event"),
+        service: given.remove("service"),
+        reason: given.remove("reason"),
+        ..AuditFilter::default()
+    })
+}
+
 /// GET /audit. As CSV it is the whole log from the cursor on, not one page of it.
 pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> Answered {
     let names = [
-        "from", "to", "actor", "subject", "cursor", "limit", "format", "verify",
+        "from", "to", "actor", "subject", "event", "service", "reason", "cursor", "limit",
+        "format", "verify",
     ];
     let mut given = parameters(&uri, &names)?;
     let as_csv = csv_list::is_wanted(&mut given)?;
     let mut filter = AuditFilter {
-        from: time(&mut given, "from")?,
-        to: time(&mut given, "to")?,
         limit: limit(&mut given)?,
-        actor: given.remove("actor"),
         verify: word(&mut given, "verify", &["again"])?,
-        subject: given.remove("subject"),
         cursor: given.remove("cursor"),
+        ..audit_filter(&mut given)?
     };
     let console = console(&desk, &caller);
     if as_csv {
@@ -269,6 +281,9 @@ pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> An
         "broken_at": audit.broken_at,
         "verified_to": audit.verified_to,
         "verified_at": audit.verified_at,
+        "fault": audit.fault,
+        "proof": audit.proof,
+        "gaps": audit.gaps,
     });
     Ok(Json(body).into_response())
 }

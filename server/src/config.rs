@@ -3,8 +3,11 @@
 //!
 //! [`SETTINGS`] is the list of them; `docs/configuration.md` is held to it by a test.
 
+mod audit;
+
 use crate::accounts;
 use crate::accounts::AccountSetting;
+pub use crate::config::audit::Audit;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -32,6 +35,8 @@ pub struct Config {
     pub events: Events,
     /// The secret shared with the hook function.
     pub relay: Relay,
+    /// How the audit log is sealed and kept.
+    pub audit: Audit,
     /// The first administrator.
     pub bootstrap: Bootstrap,
     /// How the log is written.
@@ -205,6 +210,10 @@ pub const SETTINGS: &[Setting] = &[
     EVENTS_QUEUE_URL,
     LEDGER_TABLE,
     RELAY_SECRET,
+    audit::KEY,
+    audit::CHECKPOINT_ENTRIES,
+    audit::CHECKPOINT_MINUTES,
+    audit::KEEP_DAYS,
     BOOTSTRAP_USER,
     BOOTSTRAP_PASSWORD,
     BOOTSTRAP_TOKEN,
@@ -468,6 +477,7 @@ impl Config {
             events: events(&mut reader),
             ledger: ledger(&mut reader),
             relay: relay(&mut reader),
+            audit: audit::read(&mut reader),
             bootstrap: bootstrap(&mut reader),
             log: log(&mut reader),
         };

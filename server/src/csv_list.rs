@@ -128,12 +128,14 @@ fn cut_words(most: usize) -> String {
     )
 }
 
-fn header_row<T: Row>() -> Result<Vec<u8>, Problem> {
+/// The line with the names of the columns.
+pub fn header_row<T: Row>() -> Result<Vec<u8>, Problem> {
     let names: Vec<String> = T::COLUMNS.iter().map(|name| (*name).to_string()).collect();
     record(&names)
 }
 
-fn rows<T: Row>(items: &[T]) -> Result<Vec<u8>, Problem> {
+/// A line for each item.
+pub fn rows<T: Row>(items: &[T]) -> Result<Vec<u8>, Problem> {
     let mut text = Vec::new();
     for item in items {
         text.extend(record(&item.cells())?);
@@ -175,6 +177,15 @@ fn response(name: &str, at: Moment, body: Body) -> Response {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/csv; charset=utf-8; header=present"),
     );
+    let name = file_name(name, at, "csv");
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    response
+}
+
+/// `switchback-NAME-TIME.ENDING`
+pub fn file_name(name: &str, at: Moment, ending: &str) -> String {
     // Colons are no part of a file's name everywhere.
     let stamp: String = at
         .rfc3339()
@@ -182,12 +193,7 @@ fn response(name: &str, at: Moment, body: Body) -> Response {
         .take(19)
         .filter(|character| *character != ':')
         .collect();
-    if let Ok(disposition) = HeaderValue::from_str(&format!(
-        "attachment; filename=\"switchback-{name}-{stamp}Z.csv\""
-    )) {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
-    }
-    response
+    format!("switchback-{name}-{stamp}Z.{ending}")
 }
 
 fn text(value: &Option<String>) -> String {
@@ -409,7 +415,22 @@ impl Row for GateView {
 
 impl Row for AuditView {
     const COLUMNS: &'static [&'static str] = &[
-        "sequence", "at", "actor", "event", "subject", "reason", "detail", "hash",
+        "sequence",
+        "at",
+        "actor",
+        "event",
+        "subject",
+        "reason",
+        "detail",
+        "hash",
+        "address",
+        "service_id",
+        "policy_digest",
+        "evidence_digest",
+        "aws_event_source",
+        "aws_event_name",
+        "aws_region",
+        "aws_request_id",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -422,6 +443,14 @@ impl Row for AuditView {
             text(&self.reason),
             self.detail.to_string(),
             self.hash.clone(),
+            text(&self.address),
+            text(&self.service_id),
+            text(&self.policy_digest),
+            text(&self.evidence_digest),
+            number(self.aws.as_ref().map(|aws| aws.event_source.as_str())),
+            number(self.aws.as_ref().map(|aws| aws.event_name.as_str())),
+            number(self.aws.as_ref().map(|aws| aws.region.as_str())),
+            number(self.aws.as_ref().and_then(|aws| aws.request_id.as_deref())),
         ]
     }
 }

@@ -235,6 +235,7 @@ pass_on! {
     end_bake(deployment: String, command: EndBakeCommand) -> OperationView;
     operation(id: String) -> OperationView;
     audit(filter: AuditFilter) -> AuditPage;
+    audit_export(filter: AuditFilter, form: AuditExportForm) -> Box<dyn AuditExport>;
 }
 
 /// How the wiring holds the consoles.

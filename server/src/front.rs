@@ -18,6 +18,7 @@ use crate::session;
 use crate::trace;
 use crate::trace::Trace;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::extract::MatchedPath;
 use axum::extract::Request;
 use axum::extract::State;
@@ -35,6 +36,7 @@ use http::header;
 use http_body_util::Limited;
 use sha2::Digest;
 use sha2::Sha256;
+use std::net::SocketAddr;
 use switchback_domain::actor::Actor;
 use tower_sessions::Session;
 use tracing::Instrument as _;
@@ -116,7 +118,7 @@ async fn admitted(deps: &Deps, request: &mut Request) -> Result<(), Box<Response
     }
 
     let reads_session = route != Some(Who::Public) || is_way_in_or_out(request.uri().path());
-    let caller = match authorization {
+    let mut caller = match authorization {
         Some(authorization) => token_caller(deps, &authorization).await.map_err(boxed)?,
         None if reads_session => {
             let session = request.extensions().get::<Session>().cloned();
@@ -124,6 +126,10 @@ async fn admitted(deps: &Deps, request: &mut Request) -> Result<(), Box<Response
         }
         None => Caller::default(),
     };
+    if let Some(actor) = &mut caller.actor {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        actor.address = peer.map(|ConnectInfo(peer)| peer.ip().to_string());
+    }
     if route == Some(Who::SignedIn) && caller.actor.is_none() {
         return Err(Box::new(sign_in_first(
             request.method(),
@@ -192,6 +198,7 @@ async fn token_caller(deps: &Deps, authorization: &HeaderValue) -> Result<Caller
         actor: Some(Actor {
             name: format!("token:{}", record.name),
             roles: record.roles,
+            address: None,
         }),
         proof: Proof::Token(sha256),
     })

@@ -3,6 +3,9 @@
 pub mod accounts;
 pub mod api;
 pub mod attempts;
+pub mod audit_bundle;
+pub mod audit_command;
+pub mod audit_export;
 pub mod backup;
 pub mod config;
 pub mod csv_list;

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use switchback_aws_sim::door::ServeError;
 use switchback_aws_sim::door::clock::FASTEST;
+use switchback_server::audit_command;
+use switchback_server::audit_command::Audit;
 use switchback_server::backup;
 use switchback_server::config;
 use switchback_server::config::Config;
@@ -46,6 +48,9 @@ enum Command {
     Backup(Backup),
     /// Check a copy of the SQLite database and put it back
     Restore(Restore),
+    /// Export the audit log, or check what was exported
+    #[command(subcommand)]
+    Audit(Audit),
     /// Run only the simulated AWS account
     AwsSim(AwsSim),
     /// Check configuration, database, AWS permissions, clocks and the ledger
@@ -249,6 +254,10 @@ async fn carry_out(
             let config = config.as_deref();
             result(&backup::restore(config, variables, &from, replace, json).await?).map(|()| true)
         }
+        Command::Audit(command) => {
+            let (text, good) = audit_command::audit(command, variables).await?;
+            result(&text).map(|()| good)
+        }
         Command::AwsSim(options) => {
             let of_environment = |name: &str| {
                 let value = variables.get(name).cloned();
@@ -321,6 +330,8 @@ mod tests {
             "switchback backup --to copy.db --config switchback.toml --json",
             "switchback restore --from copy.db --replace",
             "switchback doctor --config switchback.toml --json --create-ledger-table",
+            "switchback audit export --to q3.tar --from 2026-07-01 --before 2026-10-01 --server http://127.0.0.1:1 --json",
+            "switchback audit verify q3.tar --public-key key --checkpoint old.json --json",
             "switchback aws-sim --listen 127.0.0.1:0 --speed 0.5 --seed 7 --empty --relay-url http://127.0.0.1:1/x --verify-signatures --ready-file f",
         ] {
             assert!(
@@ -336,6 +347,9 @@ mod tests {
             "switchback serve --listen x",
             "switchback backup",
             "switchback restore",
+            "switchback audit",
+            "switchback audit verify",
+            "switchback audit export --to f --format pdf",
         ] {
             let error = CommandLine::try_parse_from(line.split(' ')).err().unwrap();
             assert_eq!(error.exit_code(), i32::from(BAD_USAGE), "{line}");

@@ -158,12 +158,7 @@ fn words(roles: &[Role]) -> Vec<String> {
 }
 
 async fn append(tx: &mut Tx, event: AuditEvent, at: Moment) -> Result<(), StoreError> {
-    let entry = AuditEntry {
-        at,
-        actor: Actor::switchback().name,
-        event,
-        reason: None,
-    };
+    let entry = AuditEntry::new(at, Actor::switchback().name, event);
     tx.audit_append(&entry).await.map(|_| ())
 }
 

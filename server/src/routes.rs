@@ -6,6 +6,7 @@
 
 use crate::Deps;
 use crate::api;
+use crate::audit_export;
 use crate::events;
 use crate::forms;
 use crate::guide;
@@ -190,6 +191,9 @@ pub const ROUTES: &[Route] = &[
         get(api::operation)
     }),
     signed_in(Method::GET, "/api/v1/audit", || get(api::audit)),
+    signed_in(Method::GET, "/api/v1/audit/export", || {
+        get(audit_export::export)
+    }),
     signed_in(Method::GET, "/api/v1/events", || get(events::events)),
     Route {
         method: Method::POST,

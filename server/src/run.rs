@@ -42,6 +42,7 @@ use switchback_cloud::events::EventQueue;
 use switchback_cloud::ledger::Ledger;
 use switchback_control::Control;
 use switchback_control::ControlSettings;
+use switchback_control::SealingSettings;
 use switchback_control::supervise::keep_running;
 use switchback_domain::actor::Role;
 use switchback_domain::moment::Moment;
@@ -113,6 +114,8 @@ pub struct Start {
     pub queues: Vec<Arc<dyn EventQueue>>,
     /// How often they are read.
     pub polling: ControlSettings,
+    /// How the audit log is sealed and kept.
+    pub sealing: SealingSettings,
     /// The secret of hooks.
     pub relay_secret: Option<SecretString>,
     /// What a demo offers to try.
@@ -159,6 +162,7 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
         control.keep_ledger(ledger);
     }
     control.read_events(start.queues);
+    control.seal_as(start.sealing);
     let consoles: ConsolesHandle = Arc::new(control.clone());
     let deps = Deps::new(Wiring {
         consoles: consoles.clone(),
@@ -429,6 +433,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             poll_events: config.polling.events,
         },
         queues,
+        sealing: config.audit.sealing,
         relay_secret: config.relay.secret,
         guide: None,
     })?;

@@ -130,6 +130,7 @@ async fn session_actor(deps: &Deps, session: &Session) -> Result<Option<Actor>, 
     Ok(user.map(|user| Actor {
         name: user.username,
         roles: user.roles,
+        address: None,
     }))
 }
 
@@ -162,14 +163,12 @@ pub async fn sign_in(
         Some(to) if !to.starts_with("/sign-in") => to,
         _ => "/",
     };
-    let address = peer.map_or(
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        |Extension(ConnectInfo(peer))| peer.ip(),
-    );
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
+    let address = peer.map(|peer| peer.to_string());
     let username = form.username.trim();
     let attempt = Attempt {
         username: username.to_lowercase(),
-        address,
+        address: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
     };
     if !deps.attempts.begin(&attempt, deps.now()) {
         return Err(Problem {
@@ -198,12 +197,12 @@ pub async fn sign_in(
 
     let Some(user) = user.filter(|_| fits) else {
         let shown: String = username.chars().take(100).collect();
-        record(&deps, shown, AuditEvent::SignInRefused).await?;
+        record(&deps, shown, address, AuditEvent::SignInRefused).await?;
         let (problem, message) = SIGN_IN_REFUSED;
         let parameters = [("to", back), ("problem", problem), ("message", message)];
         return Ok(Redirect::to(&with_parameters("/sign-in", &parameters)).into_response());
     };
-    record(&deps, user.username.clone(), AuditEvent::SignedIn).await?;
+    record(&deps, user.username.clone(), address, AuditEvent::SignedIn).await?;
     deps.attempts.forgive(&attempt);
 
     session.clear().await;
@@ -227,19 +226,20 @@ pub async fn sign_out(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
     if let Some(actor) = caller.actor {
-        record(&deps, actor.name, AuditEvent::SignedOut).await?;
+        record(&deps, actor.name, actor.address, AuditEvent::SignedOut).await?;
         session.flush().await.map_err(|error| failed(&error))?;
     }
     Ok(Redirect::to("/sign-in").into_response())
 }
 
-async fn record(deps: &Deps, actor: String, event: AuditEvent) -> Result<(), Problem> {
-    let entry = AuditEntry {
-        at: deps.now(),
-        actor,
-        event,
-        reason: None,
-    };
+async fn record(
+    deps: &Deps,
+    actor: String,
+    address: Option<String>,
+    event: AuditEvent,
+) -> Result<(), Problem> {
+    let mut entry = AuditEntry::new(deps.now(), actor, event);
+    entry.context.address = address;
     let written = async {
         let mut tx = deps.store.begin().await?;
         tx.audit_append(&entry).await?;

@@ -500,12 +500,7 @@ impl World {
     }
 
     fn append(&mut self, at: i64, actor: &str, event: AuditEvent, batches: &mut Batches) {
-        let entry = AuditEntry {
-            at: Moment::from_millis(at),
-            actor: actor.to_string(),
-            event,
-            reason: None,
-        };
+        let entry = AuditEntry::new(Moment::from_millis(at), actor, event);
         self.audit_sequence += 1;
         self.audit_hash = chain_hash(&self.audit_hash, self.audit_sequence, &entry);
         batches.audit.push(json!([

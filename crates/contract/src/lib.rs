@@ -5,6 +5,7 @@
 //! no further permission check and cannot forget any.
 
 mod accounts;
+mod audit;
 mod bake;
 mod ecs;
 mod guide;
@@ -13,6 +14,7 @@ mod status;
 pub use crate::accounts::AccountHealth;
 pub use crate::accounts::AccountNames;
 pub use crate::accounts::AccountState;
+pub use crate::audit::*;
 pub use crate::bake::EndBakeCommand;
 pub use crate::bake::EndBakePage;
 pub use crate::ecs::EcsView;
@@ -26,7 +28,6 @@ pub use crate::status::*;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
-use serde_json::Value;
 use std::sync::Arc;
 
 pub use switchback_domain::actor::Role;
@@ -736,27 +737,6 @@ pub struct RollbackPage {
     pub may_not: Option<String>,
 }
 
-/// One entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AuditView {
-    /// Its number in the chain.
-    pub sequence: i64,
-    /// When.
-    pub at: Moment,
-    /// Who.
-    pub actor: String,
-    /// The event's word.
-    pub event: String,
-    /// What it is about.
-    pub subject: Option<String>,
-    /// The reason that was given.
-    pub reason: Option<String>,
-    /// The event as recorded.
-    pub detail: Value,
-    /// Its hash.
-    pub hash: String,
-}
-
 /// What of the history is asked for. Empty text means no filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -811,41 +791,6 @@ pub struct GateFilter {
     pub cursor: Option<String>,
     /// 1 to 200, 50 by default.
     pub limit: Option<u32>,
-}
-
-/// What of the audit log is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AuditFilter {
-    /// RFC 3339 time: at or after.
-    pub from: Option<String>,
-    /// RFC 3339 time: before.
-    pub to: Option<String>,
-    /// Exactly this actor.
-    pub actor: Option<String>,
-    /// Exactly this subject.
-    pub subject: Option<String>,
-    /// From `next_cursor`.
-    pub cursor: Option<String>,
-    /// 1 to 200, 50 by default.
-    pub limit: Option<u32>,
-    /// `again`: verify the chain from its first entry.
-    pub verify: Option<String>,
-}
-
-/// The audit log's page: newest first, and how far the chain was verified.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AuditPage {
-    /// The entries.
-    pub page: Page<AuditView>,
-    /// The number of the last entry of the chain.
-    pub length: i64,
-    /// The number of the last entry up to which the chain was verified by this server.
-    pub verified_to: i64,
-    /// When (the account's clock); `None` before the first time.
-    pub verified_at: Option<Moment>,
-    /// The number of the first entry that does not fit the chain; `None` when all do.
-    pub broken_at: Option<i64>,
 }
 
 /// What makes a request count once: its Idempotency-Key with what it stands for. Committed with the effect, so that a
@@ -966,6 +911,13 @@ pub trait Console: Send + Sync {
     async fn operation(&self, id: String) -> Result<OperationView, Refusal>;
     /// The audit log.
     async fn audit(&self, filter: AuditFilter) -> Result<AuditPage, Refusal>;
+
+    /// The audit log as files, part by part. What it holds is fixed by now: a range once exported never changes.
+    async fn audit_export(
+        &self,
+        filter: AuditFilter,
+        form: AuditExportForm,
+    ) -> Result<Box<dyn AuditExport>, Refusal>;
 }
 
 /// How pages hold the console.

@@ -33,11 +33,14 @@ use switchback_cloud::DeploymentWait;
 use switchback_cloud::WhatToDo;
 use switchback_contract::Refusal;
 use switchback_contract::RefusalKind;
+use switchback_domain::actor::Actor;
 use switchback_domain::appspec;
 use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
+use switchback_domain::audit::AwsCall;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::StageStatus;
+use switchback_domain::digest::Digest;
 use switchback_domain::gate;
 use switchback_domain::gate::Delivery;
 use switchback_domain::gate::DeliveryEvent;
@@ -447,7 +450,7 @@ impl Control {
         }
         if gate.delivery_attempts > 0 {
             if let Some(event) = self.shown(&*cloud, &gate, &record).await? {
-                return self.delivered(gate, event, None).await;
+                return self.delivered(gate, event, None, None).await;
             }
             // AWS takes a while to show a stop, and would take the same stop again.
             let by_a_stop =
@@ -488,10 +491,16 @@ impl Control {
             // Nothing is called for it.
             (GateKind::EcsHook, _) => return Ok(()),
         };
+        let request_id = match &answer {
+            Ok(receipt) => receipt.request_id.clone(),
+            Err(error) => error.request_id.clone(),
+        };
+        let aws = delivery::aws_call(&gate, &record, verdict, cloud.now(), request_id);
         let result = match answer {
             Ok(receipt) => {
                 let detail = receipt.request_id.map(|id| format!("AWS request {id}"));
-                self.delivered(gate, DeliveryEvent::Answered, detail).await
+                self.delivered(gate, DeliveryEvent::Answered, detail, Some(aws))
+                    .await
             }
             Err(error) if error.kind == WhatToDo::Never && error.says_already_over() => {
                 // Our own earlier call may have ended the wait; until AWS shows how it ended, it was heard.
@@ -499,7 +508,8 @@ impl Control {
                     .shown(&*cloud, &gate, &record)
                     .await?
                     .unwrap_or(DeliveryEvent::Answered);
-                self.delivered(gate, event, Some(error.to_string())).await
+                self.delivered(gate, event, Some(error.to_string()), Some(aws))
+                    .await
             }
             // Any other refusal (a missing permission, for one) may pass while AWS still waits: the verdict stays
             // recorded, with AWS's words, until AWS shows that the wait is over.
@@ -537,7 +547,7 @@ impl Control {
             return Ok(());
         }
         let event = delivery_event(&gate, record).unwrap_or(DeliveryEvent::Refused);
-        self.delivered(gate, event, None).await
+        self.delivered(gate, event, None, None).await
     }
 
     /// What AWS shows about how the wait ended; `None` while it goes on.
@@ -570,11 +580,12 @@ impl Control {
         mut gate: GateRecord,
         event: DeliveryEvent,
         detail: Option<String>,
+        aws: Option<AwsCall>,
     ) -> Result<(), StepError> {
         let now = self.clock();
         let mut tx = self.begin().await?;
         if move_delivery(&mut gate, event, detail) {
-            save_delivery(&mut tx, &gate, now).await?;
+            save_delivery(&mut tx, &gate, now, aws).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -693,7 +704,7 @@ impl Control {
                 }
                 GateChange::Delivered(mut gate, event) => {
                     if move_delivery(&mut gate, event, None) {
-                        save_delivery(tx, &gate, now).await?;
+                        save_delivery(tx, &gate, now, None).await?;
                     }
                 }
                 GateChange::Expired(mut gate) => {
@@ -760,14 +771,12 @@ async fn save_closed(
     tx.gate_update(gate).await?;
     let data = gate_data(gate);
     watch::append(tx, &gate.deployment_id, now, "gate", text, by, data).await?;
-    tx.audit_append(&watch::observed(
-        now,
-        AuditEvent::GateClosed {
-            gate: gate.id.clone(),
-            state: gate.state,
-        },
-    ))
-    .await?;
+    let event = AuditEvent::GateClosed {
+        gate: gate.id.clone(),
+        state: gate.state,
+    };
+    tx.audit_append(&about(gate, watch::observed(now, event)))
+        .await?;
     tx.change_append("gate", gate.id.as_str(), Some(&gate.deployment_id), now)
         .await?;
     Ok(())
@@ -798,16 +807,14 @@ async fn insert_gate(tx: &mut Tx, gate: &GateRecord) -> Result<(), StepError> {
         gate_data(gate),
     )
     .await?;
-    tx.audit_append(&watch::observed(
-        gate.opened_at,
-        AuditEvent::GateOpened {
-            gate: gate.id.clone(),
-            deployment: gate.deployment_id.clone(),
-            stage: gate.stage.clone(),
-            expires_at: gate.expires_at,
-        },
-    ))
-    .await?;
+    let event = AuditEvent::GateOpened {
+        gate: gate.id.clone(),
+        deployment: gate.deployment_id.clone(),
+        stage: gate.stage.clone(),
+        expires_at: gate.expires_at,
+    };
+    tx.audit_append(&about(gate, watch::observed(gate.opened_at, event)))
+        .await?;
     tx.change_append(
         "gate",
         gate.id.as_str(),
@@ -821,6 +828,7 @@ async fn insert_gate(tx: &mut Tx, gate: &GateRecord) -> Result<(), StepError> {
 /// Records one person's verdict in the caller's transaction. The gate must be open and its evidence as named.
 pub(crate) async fn record_decision(
     tx: &mut Tx,
+    actor: &Actor,
     gate: &mut GateRecord,
     record: &DeploymentRecord,
     decision: switchback_store::records::DecisionRecord,
@@ -860,21 +868,27 @@ pub(crate) async fn record_decision(
         gate_data(gate),
     )
     .await?;
-    tx.audit_append(&AuditEntry {
-        at: decision.at,
-        actor: decision.actor.clone(),
-        event: AuditEvent::GateDecided {
-            gate: gate.id.clone(),
-            verdict: decision.verdict,
-            state: gate.state,
-            evidence: decision.evidence_digest.clone(),
-        },
+    let event = AuditEvent::GateDecided {
+        gate: gate.id.clone(),
+        verdict: decision.verdict,
+        state: gate.state,
+        evidence: decision.evidence_digest.clone(),
+    };
+    let entry = AuditEntry {
         reason: decision.reason.clone(),
-    })
-    .await?;
+        ..AuditEntry::of(decision.at, actor, event)
+    };
+    tx.audit_append(&about(gate, entry)).await?;
     tx.change_append("gate", gate.id.as_str(), Some(&record.id), decision.at)
         .await?;
     Ok(())
+}
+
+/// The entry with the gate's policy and the evidence that was in force.
+fn about(gate: &GateRecord, mut entry: AuditEntry) -> AuditEntry {
+    entry.context.policy = Some(Digest::of(&gate.policy));
+    entry.context.evidence = Some(gate.evidence_digest.clone());
+    entry
 }
 
 fn hook_claim(execution_id: &str) -> String {

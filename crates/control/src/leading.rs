@@ -211,6 +211,15 @@ impl Control {
                 .await;
             }
         });
+        watchers.spawn({
+            let (control, ending) = (control.clone(), ending.clone());
+            async move {
+                supervise::keep_running("sealing the audit log", ending.clone(), || {
+                    control.seal_until(ending.clone())
+                })
+                .await;
+            }
+        });
         let act = supervise::keep_running("acting", ending.clone(), || {
             control.act_until(ending.clone())
         });

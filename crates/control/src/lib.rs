@@ -10,6 +10,7 @@ mod leading;
 mod ledger;
 mod operations;
 mod remembered;
+mod sealing;
 pub mod supervise;
 mod views;
 mod watch;
@@ -52,6 +53,7 @@ pub use crate::gates::FunctionRun;
 pub use crate::gates::HookMessage;
 pub use crate::gates::HookReceived;
 pub use crate::ledger::LedgerState;
+pub use crate::sealing::SealingSettings;
 
 /// How often AWS is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +128,8 @@ pub(crate) struct Inner {
     ledger_state: Mutex<LedgerState>,
     events: Events,
     remembered: Remembered,
+    /// Set before the work begins, or never.
+    sealing: OnceLock<SealingSettings>,
 }
 
 impl Control {
@@ -157,6 +161,7 @@ impl Control {
                 ledger: OnceLock::new(),
                 ledger_state: Mutex::new(LedgerState::default()),
                 remembered: Remembered::default(),
+                sealing: OnceLock::new(),
             }),
         }
     }

@@ -24,8 +24,10 @@ use switchback_cloud::DeploymentReading;
 use switchback_cloud::DeploymentWait;
 use switchback_cloud::NewDeployment;
 use switchback_cloud::WhatToDo;
+use switchback_domain::actor::Actor;
 use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
+use switchback_domain::audit::AwsCall;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::Outcome;
 use switchback_domain::ecs::is_service_deployment;
@@ -132,7 +134,7 @@ impl Control {
             return Ok(());
         };
         match record.state {
-            OperationState::Intended => self.call(&*cloud, record, &call).await,
+            OperationState::Intended => self.call(&*cloud, &service.account, record, &call).await,
             OperationState::Calling | OperationState::Unknown => {
                 self.look_for_effect(&*cloud, record, &call).await
             }
@@ -145,6 +147,7 @@ impl Control {
     async fn call(
         &self,
         cloud: &dyn Cloud,
+        account: &str,
         mut record: OperationRecord,
         call: &OperationCall,
     ) -> Result<(), StepError> {
@@ -182,6 +185,11 @@ impl Control {
         record.attempts += 1;
         self.moved(&mut record, OperationEvent::Call, None).await?;
         let answer = self.send(cloud, &record, call).await;
+        let request_id = match &answer {
+            Ok((_, request_id)) => request_id.clone(),
+            Err(error) => error.request_id.clone(),
+        };
+        let aws = aws_call(account, &record, call, request_id);
         match answer {
             Ok((Some(aws_id), request_id)) => {
                 let detail = match (&aws_id, request_id) {
@@ -190,30 +198,38 @@ impl Control {
                     (aws_id, None) => aws_id.clone().unwrap_or_default(),
                 };
                 record.aws_id = aws_id;
-                self.moved(&mut record, OperationEvent::Accepted, Some(detail))
-                    .await?;
+                self.moved_by(
+                    &mut record,
+                    OperationEvent::Accepted,
+                    Some(detail),
+                    Some(aws),
+                )
+                .await?;
             }
             Ok((None, _)) => {
                 let detail = "AWS accepted the call, but began no deployment: the service is where it was. Nothing was changed.";
-                self.moved(
+                self.moved_by(
                     &mut record,
                     OperationEvent::Refused,
                     Some(detail.to_string()),
+                    Some(aws),
                 )
                 .await?;
             }
             Err(error) => match error.kind {
                 // AWS throttled or was not reached: nothing happened, and the next activation calls again.
                 WhatToDo::Retry => {
-                    self.moved(&mut record, OperationEvent::Absent, Some(error.to_string()))
+                    let detail = Some(error.to_string());
+                    self.moved_by(&mut record, OperationEvent::Absent, detail, Some(aws))
                         .await?;
                     return Err(error.into());
                 }
                 WhatToDo::Unknown => {
-                    self.moved(&mut record, OperationEvent::Lost, Some(error.to_string()))
+                    let detail = Some(error.to_string());
+                    self.moved_by(&mut record, OperationEvent::Lost, detail, Some(aws))
                         .await?;
                 }
-                WhatToDo::Never => self.refused(cloud, &mut record, call, &error).await?,
+                WhatToDo::Never => self.refused(cloud, &mut record, call, &error, aws).await?,
             },
         }
         self.inner.wake_watch.notify_waiters();
@@ -228,6 +244,7 @@ impl Control {
         record: &mut OperationRecord,
         call: &OperationCall,
         error: &CloudError,
+        aws: AwsCall,
     ) -> Result<(), StepError> {
         // UpdateService is never refused for what an earlier one did, and what another began is not ours.
         let certain = call.update.is_some() && record.attempts <= 1;
@@ -253,11 +270,11 @@ impl Control {
         if aws_id.is_some() {
             record.aws_id = aws_id;
             return self
-                .moved(record, OperationEvent::Accepted, Some(detail))
+                .moved_by(record, OperationEvent::Accepted, Some(detail), Some(aws))
                 .await;
         }
         let detail = format!("AWS refused: {error}. Nothing was changed.");
-        self.moved(record, OperationEvent::Refused, Some(detail))
+        self.moved_by(record, OperationEvent::Refused, Some(detail), Some(aws))
             .await
     }
 
@@ -517,6 +534,17 @@ impl Control {
         event: OperationEvent,
         detail: Option<String>,
     ) -> Result<(), StepError> {
+        self.moved_by(record, event, detail, None).await
+    }
+
+    /// The same by AWS's answer to a call, which the audit entry tells where to find in CloudTrail.
+    async fn moved_by(
+        &self,
+        record: &mut OperationRecord,
+        event: OperationEvent,
+        detail: Option<String>,
+        aws: Option<AwsCall>,
+    ) -> Result<(), StepError> {
         let state = match operation::operation_after(record.state, event) {
             Ok(state) => state,
             Err(refused) => {
@@ -531,15 +559,16 @@ impl Control {
         }
         let mut tx = self.begin().await?;
         record.generation = tx.operation_update(record).await?;
-        tx.audit_append(&watch::observed(
+        let mut entry = watch::observed(
             now,
             AuditEvent::OperationMoved {
                 operation: record.id.clone(),
                 state,
                 detail,
             },
-        ))
-        .await?;
+        );
+        entry.context.aws = aws;
+        tx.audit_append(&entry).await?;
         if let Some(deployment) = &record.deployment_id {
             let text = moved_words(record);
             watch::append(
@@ -562,6 +591,38 @@ impl Control {
         .await?;
         tx.commit().await?;
         Ok(())
+    }
+}
+
+/// The call of an operation as CloudTrail will have it.
+fn aws_call(
+    account: &str,
+    record: &OperationRecord,
+    call: &OperationCall,
+    request_id: Option<String>,
+) -> AwsCall {
+    let ecs = match (record.kind, &call.deployment_aws_id) {
+        (OperationKind::Redeploy, _) => call.update.is_some(),
+        (_, Some(aws_id)) => is_service_deployment(aws_id),
+        (_, None) => false,
+    };
+    let (event_source, event_name) = match (record.kind, ecs) {
+        (OperationKind::Redeploy, true) => (AwsCall::ECS, "UpdateService"),
+        (OperationKind::Redeploy, false) => (AwsCall::CODEDEPLOY, "CreateDeployment"),
+        (OperationKind::StopInFlight | OperationKind::RejectAtGate, true) => {
+            (AwsCall::ECS, "StopServiceDeployment")
+        }
+        (OperationKind::StopInFlight | OperationKind::RejectAtGate, false) => {
+            (AwsCall::CODEDEPLOY, "StopDeployment")
+        }
+    };
+    AwsCall {
+        event_source: event_source.to_string(),
+        event_name: event_name.to_string(),
+        account: account.to_string(),
+        region: call.region.clone(),
+        request_id,
+        at: record.called_at.unwrap_or(record.created_at),
     }
 }
 
@@ -609,22 +670,22 @@ fn moved_words(record: &OperationRecord) -> String {
 /// The intent's own entries: the operation, its audit entry and a line on the deployment it acts on.
 pub(crate) async fn record_intent(
     tx: &mut switchback_store::Tx,
+    actor: &Actor,
     record: &OperationRecord,
     plan: switchback_domain::digest::Digest,
     now: Moment,
 ) -> Result<(), StepError> {
     tx.operation_insert(record).await?;
+    let event = AuditEvent::OperationIntended {
+        operation: record.id.clone(),
+        kind: record.kind,
+        service: record.service_id.clone(),
+        target_revision: record.target_revision.clone(),
+        plan,
+    };
     tx.audit_append(&AuditEntry {
-        at: now,
-        actor: record.actor.clone(),
-        event: AuditEvent::OperationIntended {
-            operation: record.id.clone(),
-            kind: record.kind,
-            service: record.service_id.clone(),
-            target_revision: record.target_revision.clone(),
-            plan,
-        },
         reason: Some(record.reason.clone()),
+        ..AuditEntry::of(now, actor, event)
     })
     .await?;
     let on: Option<&DeploymentId> = record.deployment_id.as_ref();

@@ -15,12 +15,14 @@ use tokio_util::sync::CancellationToken;
 const SERVICES_AT_ONCE: i64 = 20;
 
 /// How far the audit chain was verified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct VerifiedChain {
     /// The number of the last entry that was found good.
     pub(crate) verified_to: i64,
     /// The first that was not.
     pub(crate) broken_at: Option<i64>,
+    /// What is wrong with it.
+    pub(crate) fault: Option<String>,
     /// When the walk last went on (the account's clock).
     pub(crate) at: Option<Moment>,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Remembered {
     known_good: tokio::sync::Mutex<KnownGood>,
     /// Told when there is more to verify than a page waits for.
     pub(crate) verify_on: tokio::sync::Notify,
+    /// What keeps this process from sealing the audit log.
+    pub(crate) sealing_trouble: std::sync::Mutex<Option<String>>,
 }
 
 impl Control {
@@ -60,14 +64,15 @@ impl Control {
             *remembered.walk.lock().await = ChainWalk::default();
             remembered.verify_on.notify_one();
         }
-        Ok(*lock(&remembered.verified))
+        Ok(lock(&remembered.verified).clone())
     }
 
     async fn verify_a_part(&self, walk: &mut ChainWalk) -> Result<bool, StoreError> {
         let at_the_end = self.inner.store.audit_verify_on(walk).await?;
         *lock(&self.inner.remembered.verified) = VerifiedChain {
             verified_to: walk.verified,
-            broken_at: walk.broken_at,
+            broken_at: walk.broken_at(),
+            fault: walk.fault.as_ref().map(|fault| fault.what.clone()),
             at: Some(self.clock()),
         };
         Ok(at_the_end)

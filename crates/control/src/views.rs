@@ -375,14 +375,20 @@ pub(crate) fn alarms(record: &DeploymentRecord, lines: &[TimelineRecord]) -> Vec
 }
 
 pub(crate) fn audit(record: AuditRecord) -> AuditView {
+    let context = record.entry.context;
     AuditView {
         sequence: record.sequence,
         at: record.entry.at,
         actor: record.entry.actor,
+        address: context.address,
         event: record.entry.event.word().to_string(),
         subject: record.entry.event.subject(),
+        service_id: context.service.map(|service| service.to_string()),
         reason: record.entry.reason,
         detail: serde_json::to_value(&record.entry.event).unwrap_or(Value::Null),
+        policy_digest: context.policy.map(|digest| digest.to_string()),
+        evidence_digest: context.evidence.map(|digest| digest.to_string()),
+        aws: context.aws,
         hash: record.hash.to_string(),
     }
 }

@@ -86,6 +86,10 @@ pub struct Actor {
     pub name: String,
     /// The roles.
     pub roles: Vec<Role>,
+    /// The address that the request came from, for the audit log: of the connection, which behind a proxy is the
+    /// proxy's. `None` for Switchback itself.
+    #[serde(default)]
+    pub address: Option<String>,
 }
 
 impl Actor {
@@ -94,6 +98,7 @@ impl Actor {
         Actor {
             name: "switchback".to_string(),
             roles: Vec::new(),
+            address: None,
         }
     }
 

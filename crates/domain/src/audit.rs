@@ -1,5 +1,6 @@
 //! The audit log: a closed set of typed events, each chained to the one before by its hash.
 
+use crate::actor::Actor;
 use crate::coverage::GapCause;
 use crate::digest::Digest;
 use crate::gate::GateState;
@@ -197,6 +198,38 @@ pub enum AuditEvent {
         /// AWS's call and code.
         detail: Option<String>,
     },
+    /// Somebody who may see them was shown the values of a revision's environment variables. At most one entry for
+    /// each person, revision and hour.
+    EnvironmentRead {
+        /// The revision.
+        revision: RevisionArn,
+    },
+    /// Old entries were removed because of their age. What is left begins behind them, and goes on from their hash.
+    SegmentRemoved {
+        /// The number of the first entry that was removed.
+        first: i64,
+        /// The number of the last.
+        last: i64,
+        /// The hash of the last.
+        last_hash: Digest,
+        /// The digest of the signed checkpoint over the last.
+        checkpoint: Digest,
+    },
+}
+
+/// What an entry is about, as far as Switchback keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditSubject<'a> {
+    /// A service.
+    Service(&'a ServiceId),
+    /// A deployment.
+    Deployment(&'a DeploymentId),
+    /// A gate.
+    Gate(&'a GateId),
+    /// An operation.
+    Operation(&'a OperationId),
+    /// Something else, or nothing.
+    Other,
 }
 
 impl AuditEvent {
@@ -224,13 +257,39 @@ impl AuditEvent {
             AuditEvent::ImportBegan { .. } => "import_began",
             AuditEvent::ImportCompleted { .. } => "import_completed",
             AuditEvent::WatchGap { .. } => "watch_gap",
+            AuditEvent::EnvironmentRead { .. } => "environment_read",
+            AuditEvent::SegmentRemoved { .. } => "segment_removed",
+        }
+    }
+
+    /// What of Switchback's record the entry is about.
+    pub fn about(&self) -> AuditSubject<'_> {
+        match self {
+            AuditEvent::ServiceDiscovered { service, .. }
+            | AuditEvent::LedgerDiffered { service, .. }
+            | AuditEvent::LedgerRestored { service, .. }
+            | AuditEvent::OperationIntended { service, .. } => AuditSubject::Service(service),
+            AuditEvent::DeploymentRecorded { deployment, .. }
+            | AuditEvent::DeploymentEnded { deployment, .. }
+            | AuditEvent::GateOpened { deployment, .. } => AuditSubject::Deployment(deployment),
+            AuditEvent::GateDecided { gate, .. }
+            | AuditEvent::GateClosed { gate, .. }
+            | AuditEvent::GateDelivery { gate, .. } => AuditSubject::Gate(gate),
+            AuditEvent::OperationMoved { operation, .. }
+            | AuditEvent::LedgerMissed { operation, .. }
+            | AuditEvent::LedgerCaughtUp { operation } => AuditSubject::Operation(operation),
+            _ => AuditSubject::Other,
         }
     }
 
     /// What the entry is about, for search: an identifier or a name.
     pub fn subject(&self) -> Option<String> {
         match self {
-            AuditEvent::SignedIn | AuditEvent::SignInRefused | AuditEvent::SignedOut => None,
+            AuditEvent::SignedIn
+            | AuditEvent::SignInRefused
+            | AuditEvent::SignedOut
+            | AuditEvent::SegmentRemoved { .. } => None,
+            AuditEvent::EnvironmentRead { revision } => Some(revision.to_string()),
             AuditEvent::UserCreated { username, .. } => Some(username.clone()),
             AuditEvent::TokenCreated { name, .. } => Some(name.clone()),
             AuditEvent::ServiceDiscovered { service, .. } => Some(service.to_string()),
@@ -259,6 +318,55 @@ impl AuditEvent {
     }
 }
 
+/// A changing call to AWS, with what finds it in CloudTrail. CloudTrail's own event id is not known when AWS answers, and
+/// its record arrives some minutes later: look there for the request id among the events of this name, source and
+/// region around this time (CloudTrail user guide, "CloudTrail record contents": `eventSource`, `eventName`,
+/// `awsRegion`, `requestID`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsCall {
+    /// `codedeploy.amazonaws.com`, `ecs.amazonaws.com`
+    pub event_source: String,
+    /// The operation: `CreateDeployment`.
+    pub event_name: String,
+    /// The account that was called.
+    pub account: String,
+    /// The region that was called.
+    pub region: String,
+    /// AWS's request id; `None` where its answer was lost or had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// When the call was begun (the account's clock).
+    pub at: Moment,
+}
+
+impl AwsCall {
+    /// CloudTrail's `eventSource` of CodeDeploy.
+    pub const CODEDEPLOY: &str = "codedeploy.amazonaws.com";
+    /// CloudTrail's `eventSource` of ECS.
+    pub const ECS: &str = "ecs.amazonaws.com";
+}
+
+/// What else is known of an entry. A member that is `None` is no part of the entry's hash, so that entries from before
+/// the member existed keep theirs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditContext {
+    /// The address that the actor's request came from: of the connection, which behind a proxy is the proxy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The service that the entry belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
+    /// The digest of the gate's policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
+    /// The digest of the evidence that was in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Digest>,
+    /// The call to AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsCall>,
+}
+
 /// One entry to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -270,6 +378,28 @@ pub struct AuditEntry {
     pub event: AuditEvent,
     /// The reason that was given.
     pub reason: Option<String>,
+    /// What else is known.
+    pub context: AuditContext,
+}
+
+impl AuditEntry {
+    /// An entry of which nothing else is known.
+    pub fn new(at: Moment, actor: impl Into<String>, event: AuditEvent) -> AuditEntry {
+        AuditEntry {
+            at,
+            actor: actor.into(),
+            event,
+            reason: None,
+            context: AuditContext::default(),
+        }
+    }
+
+    /// An entry about what somebody did, with where their request came from.
+    pub fn of(at: Moment, actor: &Actor, event: AuditEvent) -> AuditEntry {
+        let mut entry = AuditEntry::new(at, actor.name.as_str(), event);
+        entry.context.address = actor.address.clone();
+        entry
+    }
 }
 
 /// The hash before the first entry.
@@ -277,16 +407,21 @@ pub fn chain_start() -> Digest {
     Digest::of_bytes(b"switchback audit log")
 }
 
-/// The hash of an entry: over the hash before it, its number and everything it says.
+/// The hash of an entry: over the hash before it, its number and everything it says. The context is part of it where
+/// it says anything.
 pub fn chain_hash(before: &Digest, sequence: i64, entry: &AuditEntry) -> Digest {
-    Digest::of(&serde_json::json!({
+    let mut hashed = serde_json::json!({
         "before": before,
         "sequence": sequence,
         "at": entry.at,
         "actor": entry.actor,
         "event": entry.event,
         "reason": entry.reason,
-    }))
+    });
+    if entry.context != AuditContext::default() {
+        hashed["context"] = serde_json::json!(entry.context);
+    }
+    Digest::of(&hashed)
 }
 
 #[cfg(test)]
@@ -300,6 +435,7 @@ mod tests {
             actor: "dana".to_string(),
             event: AuditEvent::SignedIn,
             reason: None,
+            context: AuditContext::default(),
         };
         let base = chain_hash(&chain_start(), 1, &entry);
         let others = [
@@ -337,8 +473,30 @@ mod tests {
                     ..entry.clone()
                 },
             ),
+            chain_hash(
+                &chain_start(),
+                1,
+                &AuditEntry {
+                    context: AuditContext {
+                        address: Some("192.0.2.7".to_string()),
+                        ..AuditContext::default()
+                    },
+                    ..entry.clone()
+                },
+            ),
         ];
         assert!(others.iter().all(|other| *other != base));
+    }
+
+    /// The first release wrote entries without a context: what it hashed is what is hashed now.
+    #[test]
+    fn an_entry_without_context_hashes_as_it_always_did() {
+        let entry = AuditEntry::new(Moment::from_millis(1), "dana", AuditEvent::SignedIn);
+        let as_then = serde_json::json!({
+            "before": chain_start(), "sequence": 1, "at": "1970-01-01T00:00:00.001Z", "actor": "dana",
+            "event": {"event": "signed_in"}, "reason": null,
+        });
+        assert_eq!(chain_hash(&chain_start(), 1, &entry), Digest::of(&as_then));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 pub mod actor;
 pub mod appspec;
 pub mod audit;
+pub mod audit_proof;
+pub mod checkpoint;
 pub mod coverage;
 pub mod deployment;
 #[cfg(test)]

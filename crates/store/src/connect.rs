@@ -1,4 +1,4 @@
-//! Opening the database: pools, pragmas, migrations, and the triggers that keep the audit log append-only.
+//! Opening the database: pools, pragmas, migrations, guards.
 //!
 //! Design notes. SQLite has one writer at a time. Its writers stand in line for the single connection of a pool of
 //! their own, first come first served, and begin with BEGIN IMMEDIATE, so that a transaction which reads before it
@@ -8,12 +8,12 @@
 
 use crate::error::Doing as _;
 use crate::error::StoreError;
+use crate::guards;
 use crate::schema;
 use crate::search;
 use crate::search::Search;
 use crate::search::SearchState;
 use crate::tx::Tx;
-use sqlx::AnyConnection;
 use sqlx::AnyPool;
 use sqlx::Connection as _;
 use sqlx::Executor as _;
@@ -79,7 +79,7 @@ impl Store {
             .doing("opening the database")?;
         schema::migrate(&writer, dialect).await?;
         let mut connection = writer.acquire().await.doing("guarding the audit log")?;
-        guard_audit_log(&mut connection, dialect).await?;
+        guards::make(&mut connection, dialect).await?;
         let searching = search::prepare(&mut connection, dialect).await?;
         drop(connection);
         let reader = pool(READERS, dialect, Access::Read)
@@ -279,44 +279,6 @@ fn sqlite_pragmas(access: Access) -> String {
     }
     pragmas
 }
-
-/// Makes the database itself refuse to change or remove entries of the audit log. Done at every start, after the
-/// migrations, because the two databases have no common language for triggers; doing it again changes nothing.
-pub(crate) async fn guard_audit_log(
-    connection: &mut AnyConnection,
-    dialect: Dialect,
-) -> Result<(), StoreError> {
-    let statements = match dialect {
-        Dialect::Sqlite => SQLITE_GUARD,
-        Dialect::Postgres => POSTGRES_GUARD,
-    };
-    sqlx::raw_sql(statements)
-        .execute(connection)
-        .await
-        .doing("guarding the audit log")?;
-    Ok(())
-}
-
-const SQLITE_GUARD: &str = "
-    create trigger if not exists audit_log_is_never_updated before update on audit_log
-    begin select raise(abort, 'audit_log is append-only'); end;
-    create trigger if not exists audit_log_is_never_deleted before delete on audit_log
-    begin select raise(abort, 'audit_log is append-only'); end;
-";
-
-/// Several statements in one message are one transaction. The lock keeps two processes that start at once from making
-/// the same trigger at the same time.
-const POSTGRES_GUARD: &str = "
-    select cast(pg_advisory_xact_lock(815001) as text);
-    create or replace function audit_log_refuse() returns trigger language plpgsql as
-    $$ begin raise exception 'audit_log is append-only'; end $$;
-    create or replace trigger audit_log_is_never_updated before update on audit_log
-    for each row execute function audit_log_refuse();
-    create or replace trigger audit_log_is_never_deleted before delete on audit_log
-    for each row execute function audit_log_refuse();
-    create or replace trigger audit_log_is_never_truncated before truncate on audit_log
-    for each statement execute function audit_log_refuse();
-";
 
 #[cfg(test)]
 mod tests {

@@ -3,12 +3,14 @@
 mod audit;
 mod backup;
 mod change;
+mod checkpoint;
 mod connect;
 mod deployment;
 mod error;
 mod event_hint;
 mod examine;
 mod gate;
+mod guards;
 mod hook;
 mod idempotency;
 mod import;

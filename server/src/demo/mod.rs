@@ -43,6 +43,7 @@ use switchback_aws_sim::door;
 use switchback_aws_sim::story;
 use switchback_cloud::ledger::Ledger;
 use switchback_control::ControlSettings;
+use switchback_control::SealingSettings;
 use switchback_domain::actor::Role;
 use switchback_store::Store;
 use tokio::net::TcpListener;
@@ -299,6 +300,7 @@ impl Desk {
             ledger: Some(Arc::new(ledger)),
             queues: Vec::new(),
             polling: self.polling,
+            sealing: SealingSettings::default(),
             relay_secret: Some(SecretString::from(self.relay_secret)),
             guide: Some(self.guide),
         })

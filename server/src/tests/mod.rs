@@ -481,7 +481,17 @@ impl Console for FakeConsole {
             verified_to: 7,
             verified_at: Some(NOW),
             broken_at: None,
+            fault: None,
+            proof: AuditProof::default(),
+            gaps: vec![],
         })
+    }
+    async fn audit_export(
+        &self,
+        _: AuditFilter,
+        _: AuditExportForm,
+    ) -> Result<Box<dyn AuditExport>, Refusal> {
+        self.nothing("export")
     }
 }
 

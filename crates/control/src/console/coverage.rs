@@ -146,7 +146,7 @@ impl Desk {
     }
 }
 
-fn gap_view((gap, seen_late): (GapRecord, i64)) -> GapView {
+pub(super) fn gap_view((gap, seen_late): (GapRecord, i64)) -> GapView {
     GapView {
         account: gap.account,
         region: gap.region,

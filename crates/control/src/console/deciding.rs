@@ -249,12 +249,19 @@ impl Desk {
             .filter(|earlier| earlier.verdict == Verdict::Approve)
             .count() as u32;
         mark_request(&mut tx, &actor, command.request.as_ref(), id.as_str(), now).await?;
-        gates::record_decision(&mut tx, &mut record, &deployment, decision, approvals)
-            .await
-            .map_err(|error| match error {
-                StepError::Store(StoreError::Conflict { .. }) => decided_already(),
-                other => step_refusal(other),
-            })?;
+        gates::record_decision(
+            &mut tx,
+            &actor,
+            &mut record,
+            &deployment,
+            decision,
+            approvals,
+        )
+        .await
+        .map_err(|error| match error {
+            StepError::Store(StoreError::Conflict { .. }) => decided_already(),
+            other => step_refusal(other),
+        })?;
         tx.commit().await.map_err(store_refusal)?;
         self.control.inner.wake_acts.notify_one();
         self.gate_view(&record).await.map_err(|refusal| {

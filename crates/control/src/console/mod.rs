@@ -1,8 +1,10 @@
 //! What one actor may see and ask. The only place where the actor's verbs are checked.
 
+mod auditing;
 mod bake;
 mod coverage;
 mod deciding;
+mod exporting;
 mod input;
 mod now;
 mod path;
@@ -25,6 +27,8 @@ use crate::views::RevisionFacts;
 use async_trait::async_trait;
 use switchback_contract::AccountHealth;
 use switchback_contract::ApprovalsPage;
+use switchback_contract::AuditExport;
+use switchback_contract::AuditExportForm;
 use switchback_contract::AuditFilter;
 use switchback_contract::AuditPage;
 use switchback_contract::Console;
@@ -69,7 +73,6 @@ use switchback_domain::moment::Moment;
 use switchback_domain::plan;
 use switchback_domain::revision::RevisionArn;
 use switchback_domain::service::Service;
-use switchback_store::AuditQuery;
 use switchback_store::DeploymentQuery;
 use switchback_store::GateQuery;
 use switchback_store::GateStates;
@@ -221,11 +224,12 @@ impl Desk {
             return Ok(None);
         };
         let difference = diff::difference(&old.task_definition, &new.task_definition);
-        Ok(Some(if self.may_not(Verb::ViewEnvironment).is_none() {
-            difference
-        } else {
-            difference.masked()
-        }))
+        let masked = difference.clone().masked();
+        if masked == difference || self.may_not(Verb::ViewEnvironment).is_some() {
+            return Ok(Some(masked));
+        }
+        self.values_were_read(&difference, &old, &new).await?;
+        Ok(Some(difference))
     }
 }
 
@@ -709,56 +713,16 @@ impl Console for Desk {
 
     async fn audit(&self, filter: AuditFilter) -> Result<AuditPage, Refusal> {
         self.allow(Verb::View)?;
-        let limit = limit(filter.limit)?;
-        let before = match text(&filter.cursor) {
-            None => None,
-            Some(cursor) => Some(
-                cursor
-                    .parse::<i64>()
-                    .map_err(|_| invalid("cursor", &cursor, "what next_cursor gave"))?,
-            ),
-        };
-        let query = AuditQuery {
-            from: moment("from", text(&filter.from))?,
-            to: moment("to", text(&filter.to))?,
-            actor: text(&filter.actor),
-            subject: text(&filter.subject),
-            before,
-            limit: limit + 1,
-        };
-        let mut found = self
-            .store()
-            .audit_list(&query)
-            .await
-            .map_err(store_refusal)?;
-        let more = found.len() as i64 > limit;
-        found.truncate(limit as usize);
-        let next_cursor = found
-            .last()
-            .filter(|_| more)
-            .map(|last| last.sequence.to_string());
-        let again = match text(&filter.verify).as_deref() {
-            None => false,
-            Some("again") => true,
-            Some(other) => return Err(invalid("verify", other, "again")),
-        };
-        let chain = self
-            .control
-            .verified_chain(again)
-            .await
-            .map_err(store_refusal)?;
-        let length = self.store().audit_latest().await.map_err(store_refusal)?;
-        Ok(AuditPage {
-            page: Page {
-                items: found.into_iter().map(views::audit).collect(),
-                next_cursor,
-                notice: None,
-            },
-            length,
-            verified_to: chain.verified_to,
-            verified_at: chain.at,
-            broken_at: chain.broken_at,
-        })
+        self.audit_page(filter).await
+    }
+
+    async fn audit_export(
+        &self,
+        filter: AuditFilter,
+        form: AuditExportForm,
+    ) -> Result<Box<dyn AuditExport>, Refusal> {
+        self.allow(Verb::View)?;
+        self.begin_export(filter, form).await
     }
 }
 

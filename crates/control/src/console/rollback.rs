@@ -388,11 +388,11 @@ impl Desk {
                     now,
                 )
                 .await?;
-            gates::record_decision(&mut tx, &mut gate, &deployment, decision, 0)
+            gates::record_decision(&mut tx, actor, &mut gate, &deployment, decision, 0)
                 .await
                 .map_err(step_refusal)?;
         }
-        operations::record_intent(&mut tx, &record, plan.digest.clone(), now)
+        operations::record_intent(&mut tx, actor, &record, plan.digest.clone(), now)
             .await
             .map_err(|error| match error {
                 crate::error::StepError::Store(switchback_store::StoreError::Conflict {

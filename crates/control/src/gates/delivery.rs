@@ -1,10 +1,12 @@
 //! What AWS shows of a verdict's delivery, and how the delivery moves by it.
 
 use crate::error::StepError;
+use crate::gates::about;
 use crate::gates::gate_data;
 use crate::gates::pause;
 use crate::watch;
 use switchback_domain::audit::AuditEvent;
+use switchback_domain::audit::AwsCall;
 use switchback_domain::deployment::AwsStatus;
 use switchback_domain::deployment::StageStatus;
 use switchback_domain::gate;
@@ -107,6 +109,7 @@ pub(super) async fn save_delivery(
     tx: &mut Tx,
     gate: &GateRecord,
     now: Moment,
+    aws: Option<AwsCall>,
 ) -> Result<(), StepError> {
     tx.gate_update(gate).await?;
     let verdict = gate.verdict.map_or("verdict", |verdict| match verdict {
@@ -133,16 +136,43 @@ pub(super) async fn save_delivery(
     )
     .await?;
     let delivery = gate.delivery.map_or("recorded", Delivery::word).to_string();
-    tx.audit_append(&watch::observed(
-        now,
-        AuditEvent::GateDelivery {
-            gate: gate.id.clone(),
-            delivery,
-            detail: gate.delivery_detail.clone(),
-        },
-    ))
-    .await?;
+    let event = AuditEvent::GateDelivery {
+        gate: gate.id.clone(),
+        delivery,
+        detail: gate.delivery_detail.clone(),
+    };
+    let mut entry = about(gate, watch::observed(now, event));
+    entry.context.aws = aws;
+    tx.audit_append(&entry).await?;
     tx.change_append("gate", gate.id.as_str(), Some(&gate.deployment_id), now)
         .await?;
     Ok(())
+}
+
+/// The call that tells AWS a verdict, as CloudTrail will have it.
+pub(super) fn aws_call(
+    gate: &GateRecord,
+    record: &DeploymentRecord,
+    verdict: Verdict,
+    now: Moment,
+    request_id: Option<String>,
+) -> AwsCall {
+    let (event_source, event_name) = match (gate.kind, verdict) {
+        (GateKind::EcsPause, _) => (AwsCall::ECS, "ContinueServiceDeployment"),
+        (GateKind::CodedeployHook, _) => {
+            (AwsCall::CODEDEPLOY, "PutLifecycleEventHookExecutionStatus")
+        }
+        (GateKind::CodedeployReadyWait, Verdict::Approve) => {
+            (AwsCall::CODEDEPLOY, "ContinueDeployment")
+        }
+        (GateKind::CodedeployReadyWait, Verdict::Reject) => (AwsCall::CODEDEPLOY, "StopDeployment"),
+    };
+    AwsCall {
+        event_source: event_source.to_string(),
+        event_name: event_name.to_string(),
+        account: record.account.clone(),
+        region: record.region.clone(),
+        request_id,
+        at: gate.delivery_called_at.unwrap_or(now),
+    }
 }

@@ -478,12 +478,7 @@ fn primary(task_sets: &[TaskSetReading]) -> Option<RevisionArn> {
 
 /// An audit entry about something Switchback saw.
 pub(crate) fn observed(at: Moment, event: AuditEvent) -> AuditEntry {
-    AuditEntry {
-        at,
-        actor: Actor::switchback().name,
-        event,
-        reason: None,
-    }
+    AuditEntry::new(at, Actor::switchback().name, event)
 }
 
 /// `None` when AWS says that there is no such thing, or that it will never tell: asking again would keep the

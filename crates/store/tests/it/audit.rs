@@ -197,7 +197,7 @@ async fn without_guard(database: &Database, statement: &str) {
     let raw = database.raw().await;
     let take_away = match database.kind {
         Kind::Sqlite => {
-            "drop trigger audit_log_is_never_updated; drop trigger audit_log_is_never_deleted"
+            "drop trigger audit_log_is_never_updated; drop trigger audit_log_is_only_shortened"
         }
         Kind::Postgres => "alter table audit_log disable trigger all",
     };

@@ -141,8 +141,10 @@ async fn everything_can_be_read(store: &Store) {
             .await
             .unwrap()
             .len(),
-        1
+        2
     );
+    assert_eq!(store.checkpoint_list(0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.audit_key_list().await.unwrap().len(), 1);
     assert!(store.user_fetch_by_name("dana").await.unwrap().is_some());
     assert!(store.token_fetch(&"ab".repeat(32)).await.unwrap().is_some());
     assert!(

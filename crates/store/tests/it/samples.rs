@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use switchback_domain::actor::Role;
+use switchback_domain::audit::AuditContext;
 use switchback_domain::audit::AuditEntry;
 use switchback_domain::audit::AuditEvent;
 use switchback_domain::coverage::FirstSeen;
@@ -278,6 +279,7 @@ pub fn entry(actor: &str, seconds: i64) -> AuditEntry {
             detail: Some("d-2".to_string()),
         },
         reason: Some("INC-1: \"ü\"".to_string()),
+        context: AuditContext::default(),
     }
 }
 
