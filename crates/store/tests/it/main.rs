@@ -19,4 +19,5 @@ mod migrations;
 mod races;
 mod round_trips;
 mod samples;
+mod sealing;
 mod sessions;
