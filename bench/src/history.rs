@@ -9,7 +9,7 @@
 //! Everything that grows with deployments is there in full but the timelines (1 in 50), gates (1 in 50), golden
 //! signals (1 in 2000) and audit entries (1 in 5).
 
-mod rows;
+pub mod rows;
 mod world;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! [`Bench`], and a module under `xtask/src/bench`.
 
 mod account;
+mod audit;
 mod decide;
 mod floor;
 mod history;
@@ -47,6 +48,8 @@ enum Bench {
     Idle,
     /// What watching many services costs.
     Watch,
+    /// What auditors ask, over ten million entries.
+    Audit,
     /// Not a bench: the bare server beside which `pages` measures, in a process of its own.
     FloorPages,
     /// Not a bench: the bare stream beside which `live` measures.
@@ -93,6 +96,7 @@ async fn run(bench: Bench, options: &Options) -> Result<()> {
         Bench::Decide => decide::run(options).await?,
         Bench::Idle => idle::run(options).await?,
         Bench::Watch => watch::run(options).await?,
+        Bench::Audit => audit::run(options).await?,
         Bench::FloorPages => return floor::serve_pages(options).await,
         Bench::FloorStream => return floor::serve_stream().await,
     };

@@ -213,7 +213,7 @@ async fn until_indexed(api: &Http) -> Result<Option<Duration>> {
 }
 
 /// Asks so many times, after a few that do not count; gives how long each took and how many bytes came.
-async fn measured(http: &Http, path: &str, samples: usize) -> Result<(Samples, usize)> {
+pub async fn measured(http: &Http, path: &str, samples: usize) -> Result<(Samples, usize)> {
     let mut bytes = 0;
     for _ in 0..3 {
         bytes = http.get(path).await?.len();

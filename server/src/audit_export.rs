@@ -128,7 +128,9 @@ pub async fn export(
             "format", "from", "to", "actor", "subject", "event", "service", "reason",
         ],
     )?;
-    let word = given.remove("format").unwrap_or_default();
+    let word = given
+        .remove("format")
+        .unwrap_or_else(|| "jsonl".to_string());
     let Some(format) = Format::from_word(&word) else {
         return Err(Problem::parameter(
             "format",

@@ -16,6 +16,7 @@ mod wire;
 mod world;
 
 mod accounts;
+mod auditing;
 mod browser;
 mod campaign;
 mod crashes;

@@ -24,7 +24,7 @@ const METRICS: &str = "deployment_id, minute, series, side, value";
 const GATES: &str = "id, deployment_id, deployment_aws_id, kind, stage, wait, state, policy, opened_at, expires_at, \
      wall_at, closed_at, evidence_digest, verdict, delivery, delivery_attempts, generation";
 const DECISIONS: &str = "gate_id, actor, verdict, reason, evidence_digest, evidence, at";
-const AUDIT: &str = "sequence, at, actor, event, subject, reason, body, hash";
+const AUDIT: &str = "sequence, at, actor, event, subject, reason, body, hash, context, service";
 
 /// Rows by table, each an array of values.
 #[derive(Default)]

@@ -511,7 +511,9 @@ impl World {
             entry.event.subject(),
             null,
             canonical_json(&entry.event),
-            self.audit_hash
+            self.audit_hash,
+            null,
+            null
         ]));
     }
 

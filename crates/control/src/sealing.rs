@@ -120,10 +120,15 @@ impl Control {
             let last = store.checkpoint_latest().await?;
             let covered = last.as_ref().map_or(0, |last| last.sequence);
             let written = store.audit_latest().await? - covered;
+            if written < 0 {
+                return Ok(Some(format!(
+                    "The log ends before entry {covered}, which its latest checkpoint covers: entries were cut off."
+                )));
+            }
             let is_old = last.as_ref().is_none_or(|last| {
                 u128::try_from(now.millis_since(last.at)).unwrap_or(0) >= settings.every.as_millis()
             });
-            if written <= 0 || (written < settings.every_entries && !is_old) {
+            if written == 0 || (written < settings.every_entries && !is_old) {
                 return Ok(None);
             }
             let until = covered + written.min(settings.every_entries);

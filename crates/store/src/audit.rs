@@ -57,8 +57,8 @@ pub struct AuditQuery {
     pub service: Option<String>,
     /// With this text in its reason, whatever the case.
     pub reason: Option<String>,
-    /// With a smaller number than this.
-    pub before: Option<i64>,
+    /// Behind this place of the list: the moment and number of the last entry that was seen.
+    pub before: Option<(Moment, i64)>,
     /// At most so many.
     pub limit: i64,
 }
@@ -80,6 +80,12 @@ impl Default for AuditQuery {
 }
 
 impl AuditQuery {
+    /// Whether entries are listed by their times and not by their numbers: where a time is asked for, so that an index
+    /// finds it. The two orders differ only by how far the clocks of two servers, or of the account, are apart.
+    fn is_by_time(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
     fn conditions(&self) -> Conditions {
         let mut conditions = Conditions::default();
         if let Some(from) = self.from {
@@ -107,8 +113,14 @@ impl AuditQuery {
                 escaped(reason),
             );
         }
-        if let Some(before) = self.before {
-            conditions.add("sequence < ?", before);
+        if let Some((at, sequence)) = self.before {
+            if self.is_by_time() {
+                // So that the index finds the place: no later, and of the same moment only what stands before.
+                conditions.add("at <= ?", at);
+                conditions.add_pair("(at < ?1 or sequence < ?2)", at, sequence);
+            } else {
+                conditions.add("sequence < ?", sequence);
+            }
         }
         conditions
     }
@@ -117,10 +129,36 @@ impl AuditQuery {
 impl Store {
     /// Entries of the audit log, newest first.
     pub async fn audit_list(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
+        if query.events.len() < 2 {
+            return self.audit_list_of(query).await;
+        }
+        // One index each finds the newest of every kind; of all kinds together, none would.
+        let mut found = Vec::new();
+        for event in &query.events {
+            let of_one = AuditQuery {
+                events: vec![event.clone()],
+                ..query.clone()
+            };
+            found.extend(self.audit_list_of(&of_one).await?);
+        }
+        found.sort_by_key(|record| {
+            let at = query.is_by_time().then_some(record.entry.at);
+            std::cmp::Reverse((at, record.sequence))
+        });
+        found.dedup_by_key(|record| record.sequence);
+        found.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
+    async fn audit_list_of(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
         let mut conditions = query.conditions();
         let limit = conditions.place(query.limit);
+        let order = match query.is_by_time() {
+            true => "at desc, sequence desc",
+            false => "sequence desc",
+        };
         let sql = format!(
-            "select {COLUMNS} from audit_log{} order by sequence desc limit {limit}",
+            "select {COLUMNS} from audit_log{} order by {order} limit {limit}",
             conditions.sql()
         );
         let rows: Vec<AuditRow> = conditions
@@ -146,7 +184,11 @@ impl Store {
             return Ok(true);
         }
         let keys = self.audit_key_list().await?;
-        if walk.verified == 0 && !self.walk_begins(walk, &keys).await? {
+        let begins = match walk.verified {
+            0 => self.walk_begins(walk, &keys).await?,
+            _ => self.walk_goes_on(walk).await?,
+        };
+        if !begins {
             return Ok(true);
         }
         let page = self
@@ -225,6 +267,19 @@ impl Store {
         walk.verified = checkpoint.sequence;
         walk.head = checkpoint.hash;
         Ok(true)
+    }
+
+    /// Whether the entry that the walk came to is still there as it was: what is written behind one that was cut off
+    /// takes its number.
+    async fn walk_goes_on(&self, walk: &mut ChainWalk) -> Result<bool, StoreError> {
+        let hash = self.audit_hash(walk.verified).await?;
+        let is_removed = hash.is_none() && self.audit_first().await? > walk.verified;
+        if hash.as_ref() == Some(&walk.head) || is_removed {
+            return Ok(true);
+        }
+        let what = "it is not there any more as it was when it was verified";
+        walk.fault = Some(Fault::at(walk.verified, what));
+        Ok(false)
     }
 
     /// Holds the checkpoints over what was walked, and those over what was removed, against the chain. At the end of

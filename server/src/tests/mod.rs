@@ -1,6 +1,7 @@
 //! HTTP from the outside: a real store, the real router and pages, and a small console behind them.
 
 mod acts;
+mod bundles;
 mod demo_routes;
 mod problems;
 mod route_table;

@@ -4,6 +4,7 @@
 //! The program that measures is the crate `bench`: it needs tokio, sqlx and the AWS SDK, and these commands are built
 //! first of all and stay light.
 
+mod audit;
 mod decide;
 mod faults;
 mod idle;
@@ -39,6 +40,8 @@ pub enum Bench {
     Idle(Options),
     /// What watching 2,000 services costs, with and without events.
     Watch(Options),
+    /// What auditors ask of 10,000,000 audit entries, beside a bare handler that runs the same SQL.
+    Audit(Options),
     /// Everything that acts on AWS under every fault, with the table of docs/faults.md.
     Faults(faults::Campaign),
     /// Lists the benches.
@@ -63,12 +66,13 @@ pub struct Options {
 }
 
 /// The name of each bench and what it measures.
-const LIST: [(&str, &str); 5] = [
+const LIST: [(&str, &str); 6] = [
     ("pages", pages::ABOUT),
     ("live", live::ABOUT),
     ("decide", decide::ABOUT),
     ("idle", idle::ABOUT),
     ("watch", watch::ABOUT),
+    ("audit", audit::ABOUT),
 ];
 
 /// Runs one.
@@ -79,6 +83,7 @@ pub fn carry_out(workspace: &Workspace, bench: &Bench) -> Result<()> {
         Bench::Decide(options) => decide::run(workspace, options),
         Bench::Idle(options) => idle::run(workspace, options),
         Bench::Watch(options) => watch::run(workspace, options),
+        Bench::Audit(options) => audit::run(workspace, options),
         Bench::Faults(campaign) => faults::run_campaign(workspace, campaign),
         Bench::List => {
             for (name, about) in LIST {

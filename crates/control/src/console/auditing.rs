@@ -6,6 +6,7 @@ use crate::console::exporting::Export;
 use crate::console::input::invalid;
 use crate::console::input::limit;
 use crate::console::input::moment;
+use crate::console::input::place;
 use crate::console::input::text;
 use crate::error::store_refusal;
 use crate::views;
@@ -30,6 +31,9 @@ use switchback_store::StoreError;
 /// How long one entry stands for further reads of the same by the same, in milliseconds: an hour.
 const READ_AGAIN_MILLIS: i64 = 60 * 60 * 1000;
 
+/// How many kinds of events can be asked for at once: each is a question of its own to the database.
+const MOST_EVENTS: usize = 30;
+
 /// How many gaps are told beside a page of the log.
 const GAPS_TOLD: i64 = 100;
 
@@ -41,16 +45,24 @@ impl Desk {
             Some(service) => Some(self.find_service(&service).await?.id.to_string()),
         };
         let words = text(&filter.event).unwrap_or_default();
-        let words = words.split(',').map(str::trim);
+        let words: Vec<String> = words
+            .split(',')
+            .map(|word| word.trim().to_string())
+            .filter(|word| !word.is_empty())
+            .collect();
+        if words.len() > MOST_EVENTS {
+            return Err(invalid(
+                "event",
+                &words.join(","),
+                "at most 30 words of events",
+            ));
+        }
         Ok(AuditQuery {
             from: moment("from", text(&filter.from))?,
             to: moment("to", text(&filter.to))?,
             actor: text(&filter.actor),
             subject: text(&filter.subject),
-            events: words
-                .filter(|word| !word.is_empty())
-                .map(str::to_string)
-                .collect(),
+            events: words,
             service,
             reason: text(&filter.reason),
             before: None,
@@ -60,13 +72,15 @@ impl Desk {
 
     pub(super) async fn audit_page(&self, filter: AuditFilter) -> Result<AuditPage, Refusal> {
         let limit = limit(filter.limit)?;
-        let before = match text(&filter.cursor) {
+        let before = match place(text(&filter.cursor))? {
             None => None,
-            Some(cursor) => Some(
-                cursor
-                    .parse::<i64>()
-                    .map_err(|_| invalid("cursor", &cursor, "what next_cursor gave"))?,
-            ),
+            Some((at, sequence)) => {
+                let number = sequence.parse::<i64>();
+                Some((
+                    at,
+                    number.map_err(|_| invalid("cursor", &sequence, "what next_cursor gave"))?,
+                ))
+            }
         };
         let query = AuditQuery {
             before,
@@ -80,7 +94,7 @@ impl Desk {
         let next_cursor = found
             .last()
             .filter(|_| more)
-            .map(|last| last.sequence.to_string());
+            .map(|last| format!("{}.{}", last.entry.at.millis(), last.sequence));
         let again = match text(&filter.verify).as_deref() {
             None => false,
             Some("again") => true,

@@ -60,7 +60,7 @@ async fn entries_are_chained_and_listed() {
         );
         assert_eq!(
             sequences(AuditQuery {
-                before: Some(2),
+                before: Some((at(9), 2)),
                 ..base.clone()
             })
             .await,
@@ -94,11 +94,36 @@ async fn entries_are_chained_and_listed() {
             sequences(AuditQuery {
                 from: Some(at(1)),
                 to: Some(at(2)),
-                ..base
+                ..base.clone()
             })
             .await,
             [2]
         );
+        let by_time = |before| AuditQuery {
+            from: Some(at(0)),
+            before,
+            limit: 1,
+            ..base.clone()
+        };
+        assert_eq!(sequences(by_time(None)).await, [3]);
+        assert_eq!(sequences(by_time(Some((at(2), 3)))).await, [2]);
+        assert_eq!(sequences(by_time(Some((at(0), 1)))).await, [0_i64; 0]);
+        let both = ["signed_in", "operation_moved", "signed_in"].map(str::to_string);
+        for (limit, expected) in [(2, vec![3, 2]), (9, vec![3, 2, 1])] {
+            let query = AuditQuery {
+                events: both.to_vec(),
+                limit,
+                ..base.clone()
+            };
+            assert_eq!(sequences(query).await, expected);
+        }
+        for (reason, expected) in [("inc-1", vec![3, 1]), ("INC_1", vec![])] {
+            let query = AuditQuery {
+                reason: Some(reason.to_string()),
+                ..base.clone()
+            };
+            assert_eq!(sequences(query).await, expected);
+        }
     })
     .await;
 }

@@ -217,6 +217,23 @@ async fn every_way_to_tamper_is_found_and_the_place_named() {
     }
 }
 
+/// What a server verified before is cut off while it runs, and something else is written in its place.
+#[tokio::test]
+async fn what_is_cut_off_behind_a_walk_is_found_when_it_goes_on() {
+    on_every_database(async |database| {
+        let store = &database.store;
+        append(store, 5).await;
+        let mut walk = ChainWalk::default();
+        assert!(store.audit_verify_on(&mut walk).await.unwrap());
+        assert_eq!((walk.verified, &walk.fault), (5, &None));
+        without_guard(database, "delete from audit_log where sequence > 3").await;
+        append(store, 3).await;
+        assert!(store.audit_verify_on(&mut walk).await.unwrap());
+        assert_eq!(walk.broken_at(), Some(5));
+    })
+    .await;
+}
+
 fn tombstone(first: i64, sealed: &Checkpoint) -> AuditEntry {
     let event = AuditEvent::SegmentRemoved {
         first,
