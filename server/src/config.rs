@@ -871,7 +871,11 @@ mod tests {
                 }
                 Config::read("", &given)
             };
+            if setting.in_file == "audit.key" {
+                std::fs::write(&good, format!("{}\n", "9d".repeat(32))).unwrap();
+            }
             read(&good).unwrap();
+            std::fs::write(&good, "sqlite:x.db\nrest\n").unwrap();
             let problems = read(&empty).unwrap_err();
             assert!(
                 problems.0[0].ends_with("its first line is empty"),

@@ -318,7 +318,10 @@ async fn lists_filters_and_encoded_identifiers() {
     assert_eq!(
         audit.json(),
         json!({
-            "items": [], "next_cursor": null, "length": 7, "broken_at": null, "verified_to": 7, "verified_at": NOW
+            "items": [], "next_cursor": null, "length": 7, "broken_at": null, "verified_to": 7, "verified_at": NOW,
+            "fault": null, "gaps": [], "proof": {
+                "first": 0, "key_id": null, "public_key": null, "checkpoint": null, "trouble": null
+            }
         })
     );
     let me = world.api("GET", "/api/v1/me", "").await;
