@@ -499,7 +499,7 @@ impl Control {
         let result = match answer {
             Ok(receipt) => {
                 let detail = receipt.request_id.map(|id| format!("AWS request {id}"));
-                self.delivered(gate, DeliveryEvent::Answered, detail, Some(aws))
+                self.delivered(gate, DeliveryEvent::Answered, detail, aws)
                     .await
             }
             Err(error) if error.kind == WhatToDo::Never && error.says_already_over() => {
@@ -508,7 +508,7 @@ impl Control {
                     .shown(&*cloud, &gate, &record)
                     .await?
                     .unwrap_or(DeliveryEvent::Answered);
-                self.delivered(gate, event, Some(error.to_string()), Some(aws))
+                self.delivered(gate, event, Some(error.to_string()), aws)
                     .await
             }
             // Any other refusal (a missing permission, for one) may pass while AWS still waits: the verdict stays

@@ -609,6 +609,7 @@ fn aws_call(
     let (event_source, event_name) = match (record.kind, ecs) {
         (OperationKind::Redeploy, true) => (AwsCall::ECS, "UpdateService"),
         (OperationKind::Redeploy, false) => (AwsCall::CODEDEPLOY, "CreateDeployment"),
+        (OperationKind::EndBake, _) => (AwsCall::CODEDEPLOY, "ContinueDeployment"),
         (OperationKind::StopInFlight | OperationKind::RejectAtGate, true) => {
             (AwsCall::ECS, "StopServiceDeployment")
         }

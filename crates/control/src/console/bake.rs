@@ -136,7 +136,7 @@ impl Desk {
             now,
         )
         .await?;
-        operations::record_intent(&mut tx, &operation, plan.digest.clone(), now)
+        operations::record_intent(&mut tx, actor, &operation, plan.digest.clone(), now)
             .await
             .map_err(|error| match error {
                 crate::error::StepError::Store(switchback_store::StoreError::Conflict {

@@ -149,14 +149,14 @@ pub(super) async fn save_delivery(
     Ok(())
 }
 
-/// The call that tells AWS a verdict, as CloudTrail will have it.
+/// The call that tells AWS a verdict, as CloudTrail will have it; `None` where it is told by answering a function.
 pub(super) fn aws_call(
     gate: &GateRecord,
     record: &DeploymentRecord,
     verdict: Verdict,
     now: Moment,
     request_id: Option<String>,
-) -> AwsCall {
+) -> Option<AwsCall> {
     let (event_source, event_name) = match (gate.kind, verdict) {
         (GateKind::EcsPause, _) => (AwsCall::ECS, "ContinueServiceDeployment"),
         (GateKind::CodedeployHook, _) => {
@@ -166,13 +166,14 @@ pub(super) fn aws_call(
             (AwsCall::CODEDEPLOY, "ContinueDeployment")
         }
         (GateKind::CodedeployReadyWait, Verdict::Reject) => (AwsCall::CODEDEPLOY, "StopDeployment"),
+        (GateKind::EcsHook, _) => return None,
     };
-    AwsCall {
+    Some(AwsCall {
         event_source: event_source.to_string(),
         event_name: event_name.to_string(),
         account: record.account.clone(),
         region: record.region.clone(),
         request_id,
         at: gate.delivery_called_at.unwrap_or(now),
-    }
+    })
 }

@@ -158,7 +158,7 @@ impl Control {
         if gate.delivery == Some(Delivery::Recorded) {
             let detail = format!("The hook's function said {word}.");
             match self
-                .delivered(gate, DeliveryEvent::Answered, Some(detail))
+                .delivered(gate, DeliveryEvent::Answered, Some(detail), None)
                 .await
             {
                 // Somebody wrote how it went on in the same instant; the verdict is the same.
