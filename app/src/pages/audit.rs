@@ -268,7 +268,7 @@ fn gaps(gaps: &[GapView]) -> AnyView {
         .map(|gap| view! { <li>{gap_words(gap, true)}</li> })
         .collect_view();
     let summary = format!(
-        "{} in the watching touch this time",
+        "{} in the watching within this time",
         words::counted(gaps.len(), "gap", "gaps")
     );
     view! { <details class="folded"><summary>{summary}</summary><ul>{lines}</ul></details> }
