@@ -12,6 +12,7 @@
 use crate::error::AppError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
+use switchback_contract::ApiReference;
 use switchback_contract::ApprovalsPage;
 use switchback_contract::AuditFilter;
 use switchback_contract::AuditPage;
@@ -29,7 +30,11 @@ use switchback_contract::RollbackPage;
 use switchback_contract::ServiceFilter;
 use switchback_contract::ServicePage;
 use switchback_contract::ServicesPage;
+use switchback_contract::SessionsPage;
+use switchback_contract::SignInAgain;
+use switchback_contract::SignInView;
 use switchback_contract::StatusPage;
+use switchback_contract::WaysIn;
 
 /// Who is signed in.
 #[server(name = AskMe, prefix = "/ask", endpoint = "me", input = GetUrl)]
@@ -52,6 +57,38 @@ pub async fn open_gate_count() -> Result<i64, AppError> {
 pub async fn guide() -> Result<Option<GuideView>, AppError> {
     Ok(expect_context::<switchback_contract::GuideHandle>()
         .guide()
+        .await?)
+}
+
+/// How the reader is signed in.
+#[server(name = AskSignIn, prefix = "/ask", endpoint = "sign-in", input = GetUrl)]
+pub async fn sign_in() -> Result<SignInView, AppError> {
+    Ok(expect_context::<switchback_contract::SignInHandle>()
+        .sign_in()
+        .await?)
+}
+
+/// The ways in. The sign-in page asks it on the server, where nobody need be signed in.
+#[server(name = AskWaysIn, prefix = "/ask", endpoint = "ways-in", input = GetUrl)]
+pub async fn ways_in() -> Result<WaysIn, AppError> {
+    Ok(expect_context::<switchback_contract::SignInHandle>()
+        .ways_in()
+        .await?)
+}
+
+/// How the reader proves again who they are.
+#[server(name = AskSignInAgain, prefix = "/ask", endpoint = "sign-in-again", input = GetUrl)]
+pub async fn sign_in_again() -> Result<SignInAgain, AppError> {
+    Ok(expect_context::<switchback_contract::SignInHandle>()
+        .sign_in_again()
+        .await?)
+}
+
+/// The page of one's own sessions.
+#[server(name = AskSessions, prefix = "/ask", endpoint = "sessions", input = GetUrl)]
+pub async fn sessions() -> Result<SessionsPage, AppError> {
+    Ok(expect_context::<switchback_contract::SignInHandle>()
+        .sessions()
         .await?)
 }
 
@@ -148,6 +185,14 @@ pub async fn status_page() -> Result<StatusPage, AppError> {
     Ok(expect_context::<switchback_contract::ConsoleHandle>()
         .status_page()
         .await?)
+}
+
+/// The reference of the HTTP API.
+#[server(name = AskApiReference, prefix = "/ask", endpoint = "api-reference", input = GetUrl)]
+pub async fn api_reference() -> Result<ApiReference, AppError> {
+    Ok(ApiReference::clone(&expect_context::<
+        switchback_contract::ReferenceHandle,
+    >()))
 }
 
 /// The audit log, newest first.

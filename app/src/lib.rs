@@ -42,6 +42,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/history") view=pages::history::History ssr=SsrMode::Async/>
                 <Route path=path!("/audit") view=pages::audit::Audit ssr=SsrMode::Async/>
                 <Route path=path!("/status") view=pages::status::Status ssr=SsrMode::Async/>
+                <Route path=path!("/api") view=pages::api::Api ssr=SsrMode::Async/>
+                <Route path=path!("/sessions") view=pages::sessions::Sessions ssr=SsrMode::Async/>
+                <Route path=path!("/sign-in/again") view=pages::sign_in::SignInAgain ssr=SsrMode::Async/>
                 <Route path=path!("/sign-in") view=pages::sign_in::SignIn ssr=SsrMode::Async/>
             </FlatRoutes>
         </Router>

@@ -8,7 +8,9 @@ use crate::idempotency;
 use crate::idempotency::Answer;
 use crate::idempotency::Asked;
 use crate::idempotency::Keep;
+use crate::openapi::answers::AuditAnswer;
 use crate::problem::Problem;
+use crate::step_up;
 use axum::Extension;
 use axum::Json;
 use axum::body::Bytes;
@@ -22,6 +24,7 @@ use http::HeaderMap;
 use http::StatusCode;
 use http::Uri;
 use http::header;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -273,19 +276,7 @@ pub async fn audit(desk: State<Deps>, caller: Extension<Caller>, uri: Uri) -> An
             }
         });
     }
-    let audit = console.audit(filter).await?;
-    let body = json!({
-        "items": audit.page.items,
-        "next_cursor": audit.page.next_cursor,
-        "length": audit.length,
-        "broken_at": audit.broken_at,
-        "verified_to": audit.verified_to,
-        "verified_at": audit.verified_at,
-        "fault": audit.fault,
-        "proof": audit.proof,
-        "gaps": audit.gaps,
-    });
-    Ok(Json(body).into_response())
+    Ok(Json(AuditAnswer::from(console.audit(filter).await?)).into_response())
 }
 
 /// POST /gates/{id}/decisions
@@ -317,8 +308,9 @@ pub async fn decide(
 }
 
 /// What POST /services/{id}/rollbacks/plan is sent.
-#[derive(Deserialize)]
-struct PlanCommand {
+#[derive(Deserialize, JsonSchema)]
+pub struct PlanCommand {
+    /// A task definition ARN, `FAMILY:NUMBER`, or `previous`.
     target: String,
 }
 
@@ -372,7 +364,9 @@ pub async fn end_bake_page(
     State(deps): State<Deps>,
     Extension(caller): Extension<Caller>,
     id: Id,
+    uri: Uri,
 ) -> Answered {
+    parameters(&uri, &[])?;
     let page = console(&deps, &caller).end_bake_page(segment(id)?).await?;
     Ok(Json(page).into_response())
 }
@@ -417,6 +411,7 @@ where
     F: Future<Output = Result<Answer, Problem>> + Send + 'static,
     G: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
+    step_up::check(&deps, &caller, verb)?;
     let key = idempotency::key(&posted.headers)?;
     let answered = idempotency::to_the_end(async move {
         let asked = Asked {
@@ -541,6 +536,7 @@ impl axum::extract::FromRequest<Deps> for Posted {
 
     async fn from_request(request: axum::extract::Request, deps: &Deps) -> Result<Posted, Problem> {
         let (headers, uri) = (request.headers().clone(), request.uri().clone());
+        parameters(&uri, &[])?;
         let body = Bytes::from_request(request, deps)
             .await
             .map_err(|rejection| unread(&rejection))?;

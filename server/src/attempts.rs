@@ -1,8 +1,9 @@
 //! How often somebody may try to sign in.
 //!
 //! Kept in memory: a restart forgives, which an attacker cannot cause. Counted per name and address,
-//! so that nobody can lock another person out, and per address, so that nobody can try one password
-//! on every name.
+//! so that nobody can lock another person out easily, per address, so that nobody can try one password
+//! on every name, and per name from anywhere, so that many addresses are no way around (as ASVS asks, a hundred in
+//! an hour).
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -21,6 +22,15 @@ const PER_NAME_AND_ADDRESS: usize = 10;
 /// Failures in the window after which an address is refused.
 const PER_ADDRESS: usize = 100;
 
+/// Failures in an hour after which a name is refused from everywhere.
+const PER_NAME: usize = 100;
+
+/// The time in which failures of a name from anywhere are counted, in seconds.
+const NAME_WINDOW_SECONDS: u64 = 3600;
+
+/// Sign-ins by the provider that an address may begin in the window without ending one: each costs a row.
+const ELSEWHERE: usize = 300;
+
 /// Keys above which old ones are looked for and dropped.
 const TIDY_ABOVE: usize = 10_000;
 
@@ -33,8 +43,26 @@ pub struct Attempt {
     pub address: IpAddr,
 }
 
-/// What is counted: a name from an address, or all of an address.
-type Key = (Option<String>, IpAddr);
+/// What is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    NameAndAddress(String, IpAddr),
+    Address(IpAddr),
+    Name(String),
+    Elsewhere(IpAddr),
+}
+
+impl Key {
+    /// How many are let through, and in how many seconds.
+    const fn limit(&self) -> (usize, u64) {
+        match self {
+            Key::NameAndAddress(..) => (PER_NAME_AND_ADDRESS, WINDOW_SECONDS),
+            Key::Address(_) => (PER_ADDRESS, WINDOW_SECONDS),
+            Key::Name(_) => (PER_NAME, NAME_WINDOW_SECONDS),
+            Key::Elsewhere(_) => (ELSEWHERE, WINDOW_SECONDS),
+        }
+    }
+}
 
 /// When the failures of each key were.
 type Failures = HashMap<Key, VecDeque<Moment>>;
@@ -49,15 +77,46 @@ impl Attempts {
     /// Counts an attempt as failed before it is judged, so that many at once count too. False when
     /// there were too many.
     pub fn begin(&self, attempt: &Attempt, now: Moment) -> bool {
+        self.count(&keys(attempt), now)
+    }
+
+    /// The attempt succeeded: its name starts anew from its address.
+    pub fn forgive(&self, attempt: &Attempt) {
+        let [both, address, name] = keys(attempt);
         let mut failed = self.lock();
-        let oldest = now.plus_seconds(-(WINDOW_SECONDS as i64));
-        if failed.len() > TIDY_ABOVE {
-            failed.retain(|_, times| times.back().is_some_and(|time| *time > oldest));
+        failed.remove(&both);
+        for key in [address, name] {
+            if let Some(times) = failed.get_mut(&key) {
+                times.pop_back();
+            }
         }
-        let keys = keys(attempt);
-        for (key, most) in keys.iter().zip([PER_NAME_AND_ADDRESS, PER_ADDRESS]) {
+    }
+
+    /// Counts a sign-in by the provider. False when too many were begun.
+    pub fn begin_elsewhere(&self, address: IpAddr, now: Moment) -> bool {
+        self.count(&[Key::Elsewhere(address)], now)
+    }
+
+    /// A sign-in by the provider succeeded.
+    pub fn forgive_elsewhere(&self, address: IpAddr) {
+        if let Some(times) = self.lock().get_mut(&Key::Elsewhere(address)) {
+            times.pop_back();
+        }
+    }
+
+    fn count(&self, keys: &[Key], now: Moment) -> bool {
+        let mut failed = self.lock();
+        let oldest = |seconds: u64| now.plus_seconds(-(seconds as i64));
+        if failed.len() > TIDY_ABOVE {
+            failed.retain(|key, times| {
+                let (_, seconds) = key.limit();
+                times.back().is_some_and(|time| *time > oldest(seconds))
+            });
+        }
+        for key in keys {
+            let (most, seconds) = key.limit();
             let times = failed.entry(key.clone()).or_default();
-            while times.front().is_some_and(|time| *time <= oldest) {
+            while times.front().is_some_and(|time| *time <= oldest(seconds)) {
                 times.pop_front();
             }
             if times.len() >= most {
@@ -65,19 +124,9 @@ impl Attempts {
             }
         }
         for key in keys {
-            failed.entry(key).or_default().push_back(now);
+            failed.entry(key.clone()).or_default().push_back(now);
         }
         true
-    }
-
-    /// The attempt succeeded: its name and address start anew.
-    pub fn forgive(&self, attempt: &Attempt) {
-        let [name, address] = keys(attempt);
-        let mut failed = self.lock();
-        failed.remove(&name);
-        if let Some(times) = failed.get_mut(&address) {
-            times.pop_back();
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Failures> {
@@ -85,10 +134,12 @@ impl Attempts {
     }
 }
 
-fn keys(attempt: &Attempt) -> [Key; 2] {
+fn keys(attempt: &Attempt) -> [Key; 3] {
+    let name = attempt.username.clone();
     [
-        (Some(attempt.username.clone()), attempt.address),
-        (None, attempt.address),
+        Key::NameAndAddress(name.clone(), attempt.address),
+        Key::Address(attempt.address),
+        Key::Name(name),
     ]
 }
 
@@ -132,6 +183,27 @@ mod tests {
             assert!(attempts.begin(&dana, NOW));
             attempts.forgive(&dana);
         }
+    }
+
+    #[test]
+    fn a_name_cannot_be_tried_from_every_address() {
+        let attempts = Attempts::default();
+        let admitted = (0..200)
+            .filter(|last| attempts.begin(&attempt("dana", *last), NOW))
+            .count();
+        assert_eq!(admitted, PER_NAME);
+        assert!(!attempts.begin(&attempt("dana", 201), NOW.plus_seconds(3599)));
+        assert!(attempts.begin(&attempt("dana", 201), NOW.plus_seconds(3600)));
+    }
+
+    #[test]
+    fn an_address_cannot_begin_any_number_of_sign_ins_elsewhere() {
+        let attempts = Attempts::default();
+        let address = attempt("", 1).address;
+        let begin = |seconds: i64| attempts.begin_elsewhere(address, NOW.plus_seconds(seconds));
+        assert_eq!((0..ELSEWHERE + 5).filter(|_| begin(0)).count(), ELSEWHERE);
+        attempts.forgive_elsewhere(address);
+        assert!(begin(1) && !begin(1) && begin(300));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Who gives out consoles, and the console of one page: refusals become HTTP statuses here.
 
+use crate::step_up::KeptForm;
 use async_trait::async_trait;
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
@@ -178,9 +179,20 @@ pub struct Desk {
     pub console: ConsoleHandle,
     /// The response that is being made.
     pub response: ResponseOptions,
+    /// What the reader typed before they had to sign in again.
+    pub kept: Option<KeptForm>,
 }
 
 impl Desk {
+    /// The page with what was typed there.
+    fn with_kept(&self, service: &str, mut page: RollbackPage) -> RollbackPage {
+        let kept = self.kept.as_ref();
+        page.kept_reason = kept
+            .filter(|kept| kept.service == service || kept.service == page.service.id)
+            .map(|kept| kept.reason.clone());
+        page
+    }
+
     fn noted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
         if let Err(refusal) = &result {
             // The sign-in page asks who is signed in and must not fail because nobody is. Every other
@@ -202,6 +214,11 @@ macro_rules! pass_on {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, Refusal> {
                 self.noted(self.console.$method($($argument),*).await)
             })+
+
+            async fn rollback_page(&self, service: String, target: Option<String>) -> Result<RollbackPage, Refusal> {
+                let page = self.noted(self.console.rollback_page(service.clone(), target).await)?;
+                Ok(self.with_kept(&service, page))
+            }
         }
     };
 }
@@ -229,7 +246,6 @@ pass_on! {
     decide(gate: String, command: DecisionCommand) -> GateView;
     plan_rollback(service: String, target: String) -> PlanView;
     diff_page(service: String, old: Option<String>, new: Option<String>) -> DiffPage;
-    rollback_page(service: String, target: Option<String>) -> RollbackPage;
     roll_back(service: String, command: RollbackCommand) -> OperationView;
     end_bake_page(deployment: String) -> EndBakePage;
     end_bake(deployment: String, command: EndBakeCommand) -> OperationView;

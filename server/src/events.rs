@@ -28,9 +28,12 @@ use http::StatusCode;
 use http::Uri;
 use http::header;
 use serde_json::json;
+use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use switchback_domain::actor::Verb;
+use switchback_domain::moment::Moment;
 use switchback_store::Store;
 use switchback_store::StoreError;
 use switchback_store::records::ChangeRecord;
@@ -45,8 +48,12 @@ use tokio_util::sync::CancellationToken;
 /// How often the clock is told.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is checked that a listener is still signed in.
+/// How often it is checked that a listener is still signed in: sessions also end by their age, tokens are taken away.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long ago a session may have been ended to be told with the next clock, in seconds: the clocks of several servers
+/// differ. Whoever is told twice is gone already.
+const ENDED_SECONDS: i64 = 10;
 
 /// How many items a listener may be behind before it reads from the store itself.
 const BACKLOG: usize = 1024;
@@ -60,8 +67,13 @@ const UNSENT: usize = 64;
 /// What all listeners hear.
 #[derive(Clone, Debug)]
 enum Item {
-    Change { sequence: i64, text: Bytes },
+    Change {
+        sequence: i64,
+        text: Bytes,
+    },
     Clock(Bytes),
+    /// The cookies, by their SHA-256, of sessions that were ended just now.
+    Ended(Arc<HashSet<String>>),
 }
 
 /// The one reader of the change feed.
@@ -79,8 +91,14 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Reads changes and tells the clock until `stop` is cancelled.
-    pub async fn run(&self, store: Store, consoles: ConsolesHandle, stop: CancellationToken) {
+    /// Reads changes and tells the clock until `stop` is cancelled; `now` is the machine's clock.
+    pub async fn run(
+        &self,
+        store: Store,
+        consoles: ConsolesHandle,
+        now: impl Fn() -> Moment,
+        stop: CancellationToken,
+    ) {
         let mut committed = store.subscribe();
         let mut clock = tokio::time::interval(CLOCK_INTERVAL);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -99,9 +117,25 @@ impl Feed {
                 _ = clock.tick() => {
                     // Nobody listening is not an error.
                     let _ = self.items.send(Item::Clock(clock_event(&consoles)));
+                    if let Err(error) = self.tell_ended(&store, now()).await {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "which sessions ended could not be read"
+                        );
+                    }
                 }
             }
         }
+    }
+
+    async fn tell_ended(&self, store: &Store, now: Moment) -> Result<(), StoreError> {
+        let since = now.plus_seconds(-ENDED_SECONDS);
+        let ended = store.session_list_ended(since).await?;
+        if !ended.is_empty() {
+            let ended = Arc::new(ended.into_iter().collect());
+            let _ = self.items.send(Item::Ended(ended));
+        }
+        Ok(())
     }
 
     async fn read(&self, store: &Store, after: &mut Option<i64>) -> Result<(), StoreError> {
@@ -239,6 +273,13 @@ impl Listener {
                 }
                 Ok(Item::Change { .. }) => {}
                 Ok(Item::Clock(text)) => self.send(text).await?,
+                Ok(Item::Ended(sessions)) => {
+                    if let Proof::Session(session) = &self.proof
+                        && sessions.contains(&session.record.token_sha256)
+                    {
+                        return Ok(());
+                    }
+                }
                 Err(RecvError::Lagged(_)) => self.catch_up().await?,
                 Err(RecvError::Closed) => return Ok(()),
             }

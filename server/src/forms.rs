@@ -18,6 +18,7 @@ use crate::local::with_parameters;
 use crate::notice;
 use crate::problem::Problem;
 use crate::session::malformed;
+use crate::step_up;
 use axum::Extension;
 use axum::Form;
 use axum::extract::Path;
@@ -71,6 +72,9 @@ pub async fn decide(
     let page = page(&form.to, &headers, || {
         format!("/gates/{}", local::segment(&gate))
     });
+    if step_up::check(&deps, &caller, Verb::Approve).is_err() {
+        return Ok(step_up::led_there(&page));
+    }
     let reason = Some(form.reason.trim().to_string()).filter(|reason| !reason.is_empty());
     let command = DecisionCommand {
         verdict: form.verdict,
@@ -115,6 +119,21 @@ pub async fn roll_back(
         let path = format!("/services/{}/rollback", local::segment(&service));
         with_parameters(&path, &[("to", &form.target)])
     });
+    match step_up::check(&deps, &caller, Verb::RollBack) {
+        Ok(()) => {}
+        Err(problem) if problem.code == step_up::NEEDED => {
+            let kept = step_up::KeptForm {
+                service: service.clone(),
+                reason: form.reason,
+                at: deps.now(),
+            };
+            step_up::keep(&deps, &caller, Some(kept)).await?;
+            let path = format!("/services/{}/rollback", local::segment(&service));
+            let page = with_parameters(&path, &[("to", &form.target)]);
+            return Ok(step_up::led_there(&page));
+        }
+        Err(problem) => return Ok(refused(problem, &page, &caller)),
+    }
     let key = given_key(&form.idempotency_key)?;
     let asked = OperationForm {
         deps,
@@ -158,6 +177,10 @@ pub async fn end_bake(
 ) -> Result<Response, Problem> {
     let deployment = segment(id)?;
     let Form(form) = form.map_err(|rejection| malformed(&rejection))?;
+    if step_up::check(&deps, &caller, Verb::Approve).is_err() {
+        let page = format!("/deployments/{}/end-bake", local::segment(&deployment));
+        return Ok(step_up::led_there(&page));
+    }
     let key = given_key(&form.idempotency_key)?;
     let asked = OperationForm {
         deps,
@@ -210,7 +233,7 @@ impl OperationForm {
     where
         F: Future<Output = Result<OperationView, Refusal>> + Send + 'static,
     {
-        let (page, asking) = (self.page.clone(), self.caller.clone());
+        let (page, asking, deps) = (self.page.clone(), self.caller.clone(), self.deps.clone());
         let answered = idempotency::to_the_end(async move {
             let asked = Asked {
                 caller: &self.caller,
@@ -232,7 +255,11 @@ impl OperationForm {
             Ok(answer.body)
         });
         match answered.await {
-            Ok(location) => see_other(&location),
+            Ok(location) => {
+                // Done whatever becomes of the text that was kept; that it could not be forgotten was logged.
+                let _ = step_up::keep(&deps, &asking, None).await;
+                see_other(&location)
+            }
             Err(problem) => refused(problem, &page, &asking),
         }
     }
@@ -335,10 +362,10 @@ pub(crate) fn refused(problem: Problem, page: &str, caller: &Caller) -> Response
     if problem.status == StatusCode::UNAUTHORIZED {
         return see_other(&with_parameters("/sign-in", &[("to", page)]));
     }
-    match caller.proof {
+    match &caller.proof {
         Proof::Session(session) => see_other(&notice::on_page(
             page,
-            session,
+            session.notice_key,
             &problem.code,
             &problem.detail,
         )),

@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::routes;
 use crate::routes::Who;
 use crate::session;
+use crate::session::OpenSession;
 use crate::trace;
 use crate::trace::Trace;
 use axum::body::Body;
@@ -37,8 +38,10 @@ use http_body_util::Limited;
 use sha2::Digest;
 use sha2::Sha256;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use switchback_domain::actor::Actor;
-use tower_sessions::Session;
+use switchback_domain::audit::AuditEvent;
+use switchback_domain::sign_in::SignInMethod;
 use tracing::Instrument as _;
 
 /// The largest body of a form or API request, in bytes.
@@ -63,8 +66,8 @@ pub enum Proof {
     /// Not at all.
     #[default]
     None,
-    /// A session, by its identifier.
-    Session(tower_sessions::session::Id),
+    /// A session.
+    Session(Arc<OpenSession>),
     /// An API token, by the SHA-256 of its text in 64 hex digits.
     Token(String),
 }
@@ -96,7 +99,7 @@ async fn admitted(deps: &Deps, request: &mut Request) -> Result<(), Box<Response
         return Ok(());
     }
 
-    let in_api = request.uri().path().starts_with("/api/v1/");
+    let in_api = request.uri().path().starts_with("/api/");
     let authorization = request
         .headers()
         .get(header::AUTHORIZATION)
@@ -120,10 +123,9 @@ async fn admitted(deps: &Deps, request: &mut Request) -> Result<(), Box<Response
     let reads_session = route != Some(Who::Public) || is_way_in_or_out(request.uri().path());
     let mut caller = match authorization {
         Some(authorization) => token_caller(deps, &authorization).await.map_err(boxed)?,
-        None if reads_session => {
-            let session = request.extensions().get::<Session>().cloned();
-            session::caller(deps, session).await.map_err(boxed)?
-        }
+        None if reads_session => session::caller(deps, request.headers())
+            .await
+            .map_err(boxed)?,
         None => Caller::default(),
     };
     if let Some(actor) = &mut caller.actor {
@@ -139,15 +141,41 @@ async fn admitted(deps: &Deps, request: &mut Request) -> Result<(), Box<Response
     }
     let is_page = matches!(*request.method(), Method::GET | Method::HEAD)
         && !is_for_programs(request.uri().path());
-    let session = match caller.proof {
-        Proof::Session(session) => Some(session),
+    let notice_key = match &caller.proof {
+        Proof::Session(session) => Some(session.notice_key),
         Proof::None | Proof::Token(_) => None,
     };
-    if is_page && let Some(without) = notice::without_forged(request.uri(), session) {
+    if is_page && let Some(without) = notice::without_forged(request.uri(), notice_key) {
         return Err(Box::new(Redirect::to(&without).into_response()));
     }
+    let (method, path) = (request.method().clone(), request.uri().path().to_string());
+    note_break_glass(deps, &caller, &method, &path)
+        .await
+        .map_err(boxed)?;
     request.extensions_mut().insert(caller);
     Ok(())
+}
+
+/// Whatever is asked for in an emergency's session is in the audit log before it is carried out.
+async fn note_break_glass(
+    deps: &Deps,
+    caller: &Caller,
+    method: &Method,
+    path: &str,
+) -> Result<(), Problem> {
+    if method.is_safe() || matches!(path, "/theme" | "/sign-in" | "/sign-out") {
+        return Ok(());
+    }
+    match (&caller.actor, &caller.proof) {
+        (Some(actor), Proof::Session(session))
+            if session.record.method == SignInMethod::BreakGlass =>
+        {
+            let request = format!("{method} {path}");
+            let event = AuditEvent::BreakGlassUsed { request };
+            session::record(deps, &actor.name, actor.address.clone(), event).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The public routes that ask who is signed in.
@@ -199,6 +227,7 @@ async fn token_caller(deps: &Deps, authorization: &HeaderValue) -> Result<Caller
             name: format!("token:{}", record.name),
             roles: record.roles,
             address: None,
+            groups: Vec::new(),
         }),
         proof: Proof::Token(sha256),
     })
@@ -249,8 +278,9 @@ pub fn is_for_programs(path: &str) -> bool {
     ]
     .iter()
     .any(|prefix| {
+        // The page of the API is for people.
         path.strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            .is_some_and(|rest| (rest.is_empty() && path != "/api") || rest.starts_with('/'))
     })
 }
 
@@ -426,10 +456,16 @@ mod tests {
 
     #[test]
     fn people_and_programs() {
-        for program in ["/api", "/api/v1/gates", "/ask/now", "/pkg/x.js", "/healthz"] {
+        for program in [
+            "/api/v1",
+            "/api/v1/gates",
+            "/ask/now",
+            "/pkg/x.js",
+            "/healthz",
+        ] {
             assert!(is_for_programs(program), "{program}");
         }
-        for people in ["/", "/apis", "/gates/gate-1", "/asking", "/sign-in"] {
+        for people in ["/", "/api", "/apis", "/gates/gate-1", "/asking", "/sign-in"] {
             assert!(!is_for_programs(people), "{people}");
         }
     }

@@ -4,6 +4,8 @@
 
 use crate::Deps;
 use crate::desk::Look;
+use crate::openapi::answers::AliveAnswer;
+use crate::openapi::answers::ReadyAnswer;
 use crate::telemetry;
 use axum::Json;
 use axum::extract::State;
@@ -27,7 +29,7 @@ pub struct Metrics {
 
 /// GET /healthz: the process answers.
 pub async fn healthz() -> Response {
-    Json(json!({ "alive": true })).into_response()
+    Json(AliveAnswer { alive: true }).into_response()
 }
 
 /// GET /readyz: 200 when requests can be served, 503 with the reasons when not.
@@ -46,7 +48,7 @@ pub struct Readiness {
     /// Whether requests can be served.
     pub ready: bool,
     /// The details.
-    pub document: serde_json::Value,
+    pub document: ReadyAnswer,
 }
 
 /// Looks. Trouble with AWS does not make the desk unready: history and recorded revisions are wanted most then, and
@@ -143,15 +145,15 @@ pub async fn readiness(deps: &Deps) -> Readiness {
     };
     Readiness {
         ready,
-        document: json!({
-            "ledger": ledger,
-            "ready": ready,
-            "reasons": reasons,
-            "warnings": warnings,
-            "database": database,
-            "schema": schema,
-            "aws": regions,
-        }),
+        document: ReadyAnswer {
+            ready,
+            reasons,
+            warnings,
+            database,
+            schema,
+            aws: regions,
+            ledger,
+        },
     }
 }
 

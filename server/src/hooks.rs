@@ -1,6 +1,9 @@
 //! Signed messages from outside: the relay function's posts for hooks of CodeDeploy and of ECS, and events of EventBridge.
 
 use crate::Deps;
+use crate::openapi::answers::EcsFunctionAnswer;
+use crate::openapi::answers::EventAnswer;
+use crate::openapi::answers::HookAnswer;
 use crate::problem::Problem;
 use axum::Json;
 use axum::body::Body;
@@ -10,11 +13,11 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use http::HeaderMap;
 use http::StatusCode;
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::json;
 use std::time::Duration;
 use switchback_control::FunctionAnswer;
 use switchback_control::FunctionRun;
@@ -36,22 +39,41 @@ const CLOCK_LIMIT: Duration = Duration::from_secs(8);
 const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// What AWS gives the hook function, which the relay passes on as it is.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CodeDeployHook {
+pub struct CodeDeployHook {
+    /// CodeDeploy's identifier of the deployment.
     #[serde(rename = "DeploymentId")]
+    #[schemars(length(min = 1))]
     deployment_id: String,
+    /// By which CodeDeploy is told how the hook ended.
     #[serde(rename = "LifecycleEventHookExecutionId")]
+    #[schemars(length(min = 1))]
     lifecycle_event_hook_execution_id: String,
 }
 
 /// What ECS gives the function of a Lambda hook, which the relay passes on as it is. More is in it, and may be. (aws.md §2.3)
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EcsFunctionRun {
+pub struct EcsFunctionRun {
+    /// By which ECS names this wait.
+    #[schemars(length(min = 1, max = 200))]
     execution_id: String,
+    /// The stage that waits.
+    #[schemars(length(min = 1, max = 200))]
     lifecycle_stage: String,
+    /// The ARN of the service deployment.
     resource_arn: String,
+}
+
+/// A message of the relay: what CodeDeploy gives a hook's function, or what ECS does.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum RelayMessage {
+    /// Of CodeDeploy.
+    CodeDeploy(CodeDeployHook),
+    /// Of ECS.
+    Ecs(EcsFunctionRun),
 }
 
 /// The longest execution id or stage that is taken, in bytes.
@@ -89,7 +111,10 @@ pub async fn codedeploy(
             &given,
         )
         .await?;
-    let answer = json!({ "state": received.state, "gate_id": received.gate_id });
+    let answer = HookAnswer {
+        state: received.state,
+        gate_id: received.gate_id,
+    };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
@@ -114,12 +139,15 @@ async fn function_run(deps: &Deps, run: EcsFunctionRun, given: &str) -> Result<R
         execution_id: run.execution_id,
         stage: run.lifecycle_stage,
     };
-    let answer = match deps.consoles.receive_function_run(run, given).await? {
-        FunctionAnswer::Succeeded => json!({ "hookStatus": "SUCCEEDED" }),
-        FunctionAnswer::Failed => json!({ "hookStatus": "FAILED" }),
-        FunctionAnswer::InProgress(seconds) => {
-            json!({ "hookStatus": "IN_PROGRESS", "callBackDelay": seconds })
-        }
+    let (hook_status, call_back_delay) =
+        match deps.consoles.receive_function_run(run, given).await? {
+            FunctionAnswer::Succeeded => ("SUCCEEDED", None),
+            FunctionAnswer::Failed => ("FAILED", None),
+            FunctionAnswer::InProgress(seconds) => ("IN_PROGRESS", Some(i64::from(seconds))),
+        };
+    let answer = EcsFunctionAnswer {
+        hook_status,
+        call_back_delay,
     };
     Ok(Json(answer).into_response())
 }
@@ -154,7 +182,10 @@ pub async fn eventbridge(
     })?;
     let taken = deps.consoles.receive_event(&hint, &given).await?;
     counted(taken.word());
-    Ok((StatusCode::ACCEPTED, Json(json!({ "state": taken.word() }))).into_response())
+    let answer = EventAnswer {
+        state: taken.word(),
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
 /// The whole body and its signature, which is good.

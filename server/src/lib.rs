@@ -12,6 +12,7 @@ pub mod csv_list;
 pub mod demo;
 pub mod desk;
 pub mod doctor;
+pub mod etag;
 pub mod events;
 pub mod forms;
 pub mod front;
@@ -21,25 +22,33 @@ pub mod hooks;
 pub mod idempotency;
 pub mod local;
 pub mod notice;
+pub mod oidc;
+pub mod openapi;
 pub mod pages;
 pub mod people;
 pub mod problem;
 pub mod routes;
 pub mod run;
 pub mod session;
+pub mod sign_in;
+pub mod sign_in_desk;
 pub mod site;
+pub mod step_up;
 pub mod telemetry;
 pub mod trace;
+pub mod user_agent;
 
 #[cfg(test)]
 mod tests;
 
 use crate::attempts::Attempts;
+use crate::config::SignIn;
 use crate::desk::ConsolesHandle;
 use crate::events::Feed;
 use crate::guide::Offers;
 use crate::health::Metrics;
 use crate::idempotency::InFlight;
+use crate::oidc::Provider;
 use crate::problem::Problem;
 use crate::routes::ROUTES;
 use crate::routes::Serves;
@@ -59,7 +68,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use switchback_control::supervise::count_panic;
 use switchback_domain::moment::Moment;
-use switchback_store::SessionStore;
 use switchback_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +104,10 @@ pub struct Inner {
     pub look_limit: Duration,
     /// Numbers.
     pub metrics: Metrics,
+    /// How people sign in.
+    pub sign_in: SignIn,
+    /// The OpenID Connect provider.
+    pub provider: Option<Arc<Provider>>,
     /// Attempts to sign in.
     pub attempts: Attempts,
     /// How many passwords are hashed at once.
@@ -123,6 +135,10 @@ pub struct Wiring {
     pub relay_secret: Option<SecretString>,
     /// The URL that people use, when it is not the listening address.
     pub public_url: Option<Uri>,
+    /// How people sign in.
+    pub sign_in: SignIn,
+    /// The OpenID Connect provider of those settings.
+    pub provider: Option<Arc<Provider>>,
     /// Whether AWS is watched, so that being ready means having looked.
     pub watches: bool,
     /// How old a look may be before its watcher is taken to stand still.
@@ -151,6 +167,8 @@ impl Deps {
                 watches: wiring.watches,
                 look_limit: wiring.look_limit,
                 metrics: Metrics::default(),
+                sign_in: wiring.sign_in,
+                provider: wiring.provider,
                 attempts: Attempts::default(),
                 hashing: people::hashing_permits(),
                 in_flight: InFlight::default(),
@@ -170,12 +188,6 @@ impl Deps {
     /// The host that people use, when it is known.
     pub fn public_host(&self) -> Option<&str> {
         self.inner.public_host.as_deref()
-    }
-
-    /// The sessions.
-    pub fn session_store(&self) -> SessionStore {
-        let clock = self.inner.clock.clone();
-        SessionStore::new(self.inner.store.clone(), move || clock())
     }
 }
 
@@ -198,6 +210,10 @@ pub fn router(deps: Deps) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         match route.serves {
+            Serves::Handler(handler) if openapi::is_tagged(&route.method, route.path) => {
+                let handler = handler().layer(middleware::from_fn(etag::conditional));
+                router = router.route(route.path, handler);
+            }
             Serves::Handler(handler) => router = router.route(route.path, handler()),
             Serves::Demo(handler) if deps.guide.is_some() => {
                 router = router.route(route.path, handler());
@@ -209,7 +225,6 @@ pub fn router(deps: Deps) -> Router {
         .fallback(pages::fallback)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(deps.clone(), front::admit))
-        .layer(session::layer(deps.session_store(), deps.secure))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(deps.clone(), front::finish))
         .with_state(deps)

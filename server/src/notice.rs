@@ -11,20 +11,45 @@
 
 use crate::local::local_path;
 use crate::local::with_parameters;
+use crate::oidc::Refused;
+use crate::step_up;
 use hmac::Hmac;
 use hmac::Mac;
 use http::Uri;
+use sha2::Digest;
 use sha2::Sha256;
-use tower_sessions::session::Id;
+
+/// What notices to the holder of one session are sealed with: derived from the cookie's text, which the database does not
+/// have. Not printable.
+#[derive(Clone, Copy)]
+pub struct NoticeKey([u8; 32]);
+
+impl NoticeKey {
+    /// The key of the session with this cookie.
+    pub fn of_token(token: &str) -> NoticeKey {
+        let mut hasher = Sha256::new_with_prefix(b"switchback-notice");
+        hasher.update(token.as_bytes());
+        NoticeKey(hasher.finalize().into())
+    }
+}
+
+impl std::fmt::Debug for NoticeKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("NoticeKey")
+    }
+}
 
 /// The sign-in page's way to say that name or password is wrong: code and text.
 pub const SIGN_IN_REFUSED: (&str, &str) = ("sign_in_refused", "The name or the password is wrong.");
 
-/// What the sign-in page may say to anybody.
-const FOR_ANYBODY: [(&str, &str); 1] = [SIGN_IN_REFUSED];
+/// What the pages of signing in may say to anybody.
+fn is_for_anybody(problem: &str, message: &str) -> bool {
+    let of_provider = |refused: &Refused| (refused.code(), refused.message()) == (problem, message);
+    (problem, message) == SIGN_IN_REFUSED || Refused::ALL.iter().any(of_provider)
+}
 
 /// The page with the refusal, sealed for this session.
-pub fn on_page(page: &str, session: Id, problem: &str, message: &str) -> String {
+pub fn on_page(page: &str, session: NoticeKey, problem: &str, message: &str) -> String {
     let seal = hex::encode(mac(session, problem, message).finalize().into_bytes());
     with_parameters(
         page,
@@ -34,7 +59,7 @@ pub fn on_page(page: &str, session: Id, problem: &str, message: &str) -> String 
 
 /// Where to ask for a page again whose notice this server did not write for this reader; `None` when
 /// the page can be shown as it was asked for.
-pub fn without_forged(uri: &Uri, session: Option<Id>) -> Option<String> {
+pub fn without_forged(uri: &Uri, session: Option<NoticeKey>) -> Option<String> {
     let query = uri.query()?;
     let (mut problems, mut messages, mut seals) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -51,7 +76,7 @@ pub fn without_forged(uri: &Uri, session: Option<Id>) -> Option<String> {
     // Nothing twice: which one a page would show is not decided here.
     let is_ours = match (&*problems, &*messages, &*seals) {
         ([problem], [message], []) => {
-            uri.path() == "/sign-in" && FOR_ANYBODY.contains(&(problem.as_ref(), message.as_ref()))
+            matches!(uri.path(), "/sign-in" | step_up::PAGE) && is_for_anybody(problem, message)
         }
         ([problem], [message], [seal]) => session.is_some_and(|session| {
             hex::decode(seal.as_bytes())
@@ -71,9 +96,9 @@ pub fn without_forged(uri: &Uri, session: Option<Id>) -> Option<String> {
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-fn mac(session: Id, problem: &str, message: &str) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&session.0.to_be_bytes())
-        .expect("HMAC takes keys of any length");
+fn mac(session: NoticeKey, problem: &str, message: &str) -> Hmac<Sha256> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&session.0).expect("HMAC takes keys of any length");
     mac.update(b"switchback-notice");
     // With its length, it is certain where the code ends and the text begins.
     mac.update(&(problem.len() as u64).to_be_bytes());
@@ -86,9 +111,9 @@ fn mac(session: Id, problem: &str, message: &str) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    const READER: Id = Id(7);
+    const READER: NoticeKey = NoticeKey([7; 32]);
 
-    fn asked_again(path: &str, session: Option<Id>) -> Option<String> {
+    fn asked_again(path: &str, session: Option<NoticeKey>) -> Option<String> {
         without_forged(&path.parse().unwrap(), session)
     }
 
@@ -101,7 +126,7 @@ mod tests {
             "Evidence changed. Review again.",
         );
         assert_eq!(asked_again(&page, Some(READER)), None);
-        for session in [Some(Id(8)), None] {
+        for session in [Some(NoticeKey([8; 32])), None] {
             assert_eq!(
                 asked_again(&page, session).as_deref(),
                 Some("/gates/gate-1?x=1"),

@@ -5,8 +5,11 @@ use crate::desk::Desk;
 use crate::forms::Theme;
 use crate::front::Caller;
 use crate::guide::GuideDesk;
+use crate::openapi::reference::reference;
 use crate::problem::Problem;
+use crate::sign_in_desk;
 use crate::site::Site;
+use crate::step_up;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -30,6 +33,8 @@ use std::sync::LazyLock;
 use switchback_app::App;
 use switchback_contract::ConsoleHandle;
 use switchback_contract::GuideHandle;
+use switchback_contract::ReferenceHandle;
+use switchback_contract::SignInHandle;
 
 /// The name of the pages' code: `pkg/switchback.js`, `pkg/switchback_bg.wasm`, `pkg/switchback.css`.
 const OUTPUT_NAME: &str = "switchback";
@@ -68,12 +73,20 @@ fn provide_console(deps: &Deps) {
     let caller = parts
         .as_ref()
         .and_then(|parts| parts.extensions.get::<Caller>().cloned());
-    let console = deps.consoles.for_actor(caller.unwrap_or_default().actor);
+    let caller = caller.unwrap_or_default();
+    let console = deps.consoles.for_actor(caller.actor.clone());
+    let kept = step_up::kept(deps, &caller);
+    provide_context::<SignInHandle>(Arc::new(sign_in_desk::Desk::new(deps.clone(), caller)));
     let response = expect_context::<ResponseOptions>();
     let headers = parts.as_ref().map(|parts| &parts.headers);
     let guide = GuideDesk::new(deps.clone(), console.clone(), headers);
     provide_context::<GuideHandle>(Arc::new(guide));
-    provide_context::<ConsoleHandle>(Arc::new(Desk { console, response }));
+    provide_context::<ReferenceHandle>(reference());
+    provide_context::<ConsoleHandle>(Arc::new(Desk {
+        console,
+        response,
+        kept,
+    }));
 }
 
 /// What answers where nothing else does: a file at the top of the site, a problem, or the app's own

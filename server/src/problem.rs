@@ -4,6 +4,7 @@
 //! decided at the outermost layer ([`crate::front::finish`]) by the path, so that no handler can get
 //! it wrong and the refusals of axum itself look like ours.
 
+use crate::openapi::answers::ProblemDocument;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -101,23 +102,28 @@ impl Problem {
 
     /// As an RFC 9457 document. `instance` is the path that was asked.
     pub fn document(&self, instance: Option<&str>) -> serde_json::Value {
-        let mut document = serde_json::json!({
-            "type": format!("urn:switchback:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Refused"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-        });
-        if let (Some(instance), Some(object)) = (instance, document.as_object_mut()) {
-            object.insert("instance".to_string(), serde_json::Value::from(instance));
-        }
-        document
+        self.written(instance, None)
+    }
+
+    fn written(&self, instance: Option<&str>, trace_id: Option<&str>) -> serde_json::Value {
+        serde_json::json!(ProblemDocument {
+            r#type: format!("urn:switchback:problem:{}", self.code),
+            title: self
+                .status
+                .canonical_reason()
+                .unwrap_or("Refused")
+                .to_string(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            code: self.code.clone(),
+            instance: instance.map(str::to_string),
+            trace_id: trace_id.map(str::to_string),
+        })
     }
 
     /// The response with the document as its body. `instance` is the path that was asked.
     pub fn as_document(&self, instance: &str, trace_id: &str) -> Response {
-        let mut document = self.document(Some(instance));
-        document["trace_id"] = serde_json::Value::from(trace_id);
+        let document = self.written(Some(instance), Some(trace_id));
         self.response("application/problem+json", document.to_string())
     }
 

@@ -12,8 +12,11 @@ use crate::forms;
 use crate::guide;
 use crate::health;
 use crate::hooks;
-use crate::session;
+use crate::oidc::flow;
+use crate::openapi;
+use crate::sign_in;
 use crate::site;
+use crate::step_up;
 use axum::routing::MethodRouter;
 use axum::routing::get;
 use axum::routing::post;
@@ -113,9 +116,14 @@ pub const ROUTES: &[Route] = &[
         who: Who::Public,
         serves: Serves::Page,
     },
-    public(Method::POST, "/sign-in", || post(session::sign_in)),
+    public(Method::POST, "/sign-in", || post(sign_in::sign_in)),
+    // The way to the OpenID Connect provider and back, before anybody is signed in.
+    public(Method::GET, "/sign-in/oidc", || get(flow::begin)),
+    public(Method::GET, "/sign-in/oidc/callback", || {
+        get(flow::callback)
+    }),
     // Signing out twice, or in an old tab, is not an error.
-    public(Method::POST, "/sign-out", || post(session::sign_out)),
+    public(Method::POST, "/sign-out", || post(sign_in::sign_out)),
     // Pages.
     page("/"),
     page("/services"),
@@ -129,6 +137,9 @@ pub const ROUTES: &[Route] = &[
     page("/history"),
     page("/audit"),
     page("/status"),
+    page("/api"),
+    page("/sessions"),
+    page("/sign-in/again"),
     // What the pages' scripts ask; reads only, which the test of the server functions holds.
     Route {
         method: Method::GET,
@@ -138,6 +149,16 @@ pub const ROUTES: &[Route] = &[
     },
     // Forms, which work without scripts.
     signed_in(Method::POST, "/theme", || post(forms::theme)),
+    signed_in(Method::GET, "/sign-in/again/oidc", || {
+        get(flow::begin_again)
+    }),
+    signed_in(Method::POST, "/sign-in/again", || post(step_up::again)),
+    signed_in(Method::POST, "/sessions/{id}/revoke", || {
+        post(sign_in::revoke)
+    }),
+    signed_in(Method::POST, "/sessions/revoke-others", || {
+        post(sign_in::revoke_others)
+    }),
     signed_in(Method::POST, "/gates/{id}/decisions", || {
         post(forms::decide)
     }),
@@ -154,6 +175,7 @@ pub const ROUTES: &[Route] = &[
     demo("/demo/break", || post(guide::break_canary)),
     demo("/demo/plug", || post(guide::pull_the_plug)),
     // The API.
+    signed_in(Method::GET, openapi::PATH, || get(openapi::answer)),
     signed_in(Method::GET, "/api/v1/me", || get(api::me)),
     signed_in(Method::GET, "/api/v1/services", || get(api::services)),
     signed_in(Method::GET, "/api/v1/services/{id}", || get(api::service)),
@@ -256,6 +278,8 @@ mod tests {
                 "Public GET /metrics",
                 "Public GET /sign-in",
                 "Public POST /sign-in",
+                "Public GET /sign-in/oidc",
+                "Public GET /sign-in/oidc/callback",
                 "Public POST /sign-out",
                 "Hook POST /api/v1/hooks/codedeploy",
                 "Hook POST /api/v1/hooks/eventbridge",

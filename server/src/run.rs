@@ -5,9 +5,11 @@ use crate::Deps;
 use crate::MomentSource;
 use crate::Wiring;
 use crate::config::Config;
+use crate::config::SignIn;
 use crate::desk::ConsolesHandle;
 use crate::guide::Offers;
 use crate::health;
+use crate::oidc::Provider;
 use crate::people;
 use crate::people::NewToken;
 use crate::people::NewUser;
@@ -47,6 +49,7 @@ use switchback_control::supervise::keep_running;
 use switchback_domain::actor::Role;
 use switchback_domain::moment::Moment;
 use switchback_store::Store;
+use switchback_store::StoreError;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -118,6 +121,8 @@ pub struct Start {
     pub sealing: SealingSettings,
     /// The secret of hooks.
     pub relay_secret: Option<SecretString>,
+    /// How people sign in.
+    pub sign_in: SignIn,
     /// What a demo offers to try.
     pub guide: Option<Arc<dyn Offers>>,
 }
@@ -164,12 +169,20 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
     control.read_events(start.queues);
     control.seal_as(start.sealing);
     let consoles: ConsolesHandle = Arc::new(control.clone());
+    let provider = start
+        .sign_in
+        .oidc
+        .clone()
+        .map(|oidc| Provider::new(oidc, machine_clock()).map(Arc::new))
+        .transpose()?;
     let deps = Deps::new(Wiring {
         consoles: consoles.clone(),
         store: start.store.clone(),
         site: start.site,
         relay_secret: start.relay_secret,
         public_url: start.public_url,
+        sign_in: start.sign_in,
+        provider,
         watches,
         look_limit: SHORTEST_LOOK_LIMIT.max(start.polling.longest() * 3),
         guide: start.guide,
@@ -192,7 +205,10 @@ pub fn start(start: Start) -> anyhow::Result<Running> {
             let (deps, consoles, stop) = (deps.clone(), consoles, stop.clone());
             move || {
                 let (deps, consoles, stop) = (deps.clone(), consoles.clone(), stop.clone());
-                async move { deps.feed.run(deps.store.clone(), consoles, stop).await }
+                async move {
+                    let now = || deps.now();
+                    deps.feed.run(deps.store.clone(), consoles, now, stop).await;
+                }
             }
         }),
         kept_running("sweeping", &stop, {
@@ -299,7 +315,13 @@ async fn sweep(deps: Deps, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = sweeps.tick() => {}
         }
-        if let Err(error) = deps.session_store().delete_expired(deps.now()).await {
+        let forgotten = async {
+            let mut tx = deps.store.begin().await?;
+            tx.session_forget(deps.now()).await?;
+            tx.commit().await
+        };
+        if let Err(error) = forgotten.await {
+            let error: StoreError = error;
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "ended sessions could not be deleted"
@@ -435,6 +457,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         queues,
         sealing: config.audit.sealing,
         relay_secret: config.relay.secret,
+        sign_in: config.sign_in,
         guide: None,
     })?;
     eprintln!("Switchback answers at {}", running.url);

@@ -32,9 +32,8 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What is logged when `RUST_LOG` says nothing. tower-sessions warns about every cookie that ended, the simulated
-/// DynamoDB about every refusal.
-const USUAL_LOG: &str = "warn,switchback=info,tower_sessions=error,dynoxide=error";
+/// What is logged when `RUST_LOG` says nothing. The simulated DynamoDB warns about every refusal.
+const USUAL_LOG: &str = "warn,switchback=info,dynoxide=error";
 
 /// How long sending spans may take when `OTEL_EXPORTER_OTLP_TIMEOUT` says nothing, as OpenTelemetry has it.
 const USUAL_SENDING_LIMIT: Duration = Duration::from_secs(10);

@@ -166,6 +166,13 @@ impl Process {
         status.code()
     }
 
+    /// The exit code of one that has ended by itself.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let status = self.child.wait().expect("the process can be waited for");
+        self.ended = true;
+        status.code()
+    }
+
     /// Kills it and all that it started, with no chance to tidy up.
     pub fn kill(&mut self) {
         if self.ended {

@@ -9,6 +9,7 @@
 
 mod account;
 mod machine;
+mod oidc;
 mod team;
 mod wait;
 mod window;
@@ -16,6 +17,7 @@ mod wire;
 mod world;
 
 mod accounts;
+mod api_document;
 mod auditing;
 mod browser;
 mod campaign;

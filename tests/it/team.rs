@@ -193,6 +193,38 @@ impl Team {
         })
     }
 
+    /// Makes one more alarm, which ends a deployment too.
+    pub async fn watches_alarm(&self, name: &str) {
+        self.account
+            .call(
+                Json::CloudWatch,
+                "PutMetricAlarm",
+                json!({
+                    "AlarmName": name, "Namespace": "Team", "MetricName": "Complaints", "Statistic": "Sum",
+                    "Period": 60, "EvaluationPeriods": 1, "Threshold": 5,
+                    "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching",
+                }),
+            )
+            .await;
+        let alarms: Vec<Value> = self
+            .alarms
+            .iter()
+            .map(String::as_str)
+            .chain([name])
+            .map(|name| json!({ "name": name }))
+            .collect();
+        self.account
+            .call(
+                Json::CodeDeploy,
+                "UpdateDeploymentGroup",
+                json!({
+                    "applicationName": self.application, "currentDeploymentGroupName": self.group,
+                    "alarmConfiguration": { "enabled": true, "alarms": alarms },
+                }),
+            )
+            .await;
+    }
+
     /// Registers the next revision, with an image of this tag; gives its ARN.
     pub async fn registers(&self, tag: &str, environment: &[(&str, &str)]) -> String {
         let environment: Vec<Value> = environment

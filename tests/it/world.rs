@@ -91,6 +91,11 @@ impl Api {
         }
     }
 
+    /// The header that says who asks; `None` with nothing.
+    pub fn proof(&self) -> Option<&(String, String)> {
+        self.proof.as_ref()
+    }
+
     /// One request to any path, with the proof unless `headers` bring their own.
     pub async fn send(
         &self,
@@ -272,6 +277,11 @@ impl World {
         let mut world = World::on_database(Database::Sqlite).await;
         world.start_server().await;
         world
+    }
+
+    /// The same without a server yet.
+    pub async fn start_on_sqlite_without_server() -> World {
+        World::on_database(Database::Sqlite).await
     }
 
     /// An empty account and no server yet, for one that keeps everything on PostgreSQL.

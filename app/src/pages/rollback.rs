@@ -377,7 +377,7 @@ fn say_why(page: &RollbackPage, plan: &PlanView, notice: &Notice) -> AnyView {
             <input type="hidden" name="idempotency_key" value=format!("{}-{}", plan.digest, page.now.millis())/>
             <input type="hidden" name="to" value=to/>
             <label for="rollback-reason">"Reason "<span class="quiet">"required"</span></label>
-            <textarea id="rollback-reason" name="reason" rows="2" maxlength="2000" required autocomplete="off" aria-describedby=described></textarea>
+            <textarea id="rollback-reason" name="reason" rows="2" maxlength="2000" required autocomplete="off" aria-describedby=described>{page.kept_reason.clone()}</textarea>
             <div class="chips">{chips.collect_view()}</div>
             <p class="quiet small" id="rollback-kept">"Kept in the audit log with this plan and what you see here."</p>
             <div class="dock">

@@ -7,6 +7,8 @@ use crate::keys::KeyList;
 use crate::keys::LIST_ID;
 use crate::live::ApprovalsCount;
 use crate::parts::guide::GuideLive;
+use crate::parts::icon::Shape;
+use crate::parts::icon::icon;
 use crate::parts::icon::mark;
 use leptos::prelude::*;
 use switchback_contract::GuideView;
@@ -47,6 +49,8 @@ pub struct Surroundings {
     pub open_gates: i64,
     /// What there is to try out, in a demo.
     pub guide: Option<GuideView>,
+    /// Whether the session is an emergency's.
+    pub is_break_glass: bool,
 }
 
 /// A whole page.
@@ -63,6 +67,7 @@ pub fn frame(
         me,
         open_gates,
         guide,
+        is_break_glass,
     } = surroundings;
     // It lies open on Now unless it was put away, and is folded into the top bar everywhere else.
     let is_open = path == "/" && guide.as_ref().is_some_and(|guide| !guide.hidden);
@@ -109,6 +114,8 @@ pub fn frame(
                     <div class="menu-panel">
                         <p><strong>{me.name.clone()}</strong><br/><span class="quiet">{if roles.is_empty() { "no role".to_string() } else { roles }}</span></p>
                         <p><a href="/status">"Status of the watching"</a></p>
+                        <p><a href="/api">"HTTP API"</a></p>
+                        <p><a href="/sessions">"Your sessions"</a></p>
                         <form method="post" action="/theme" class="theme">
                             <input type="hidden" name="to" value=path/>
                             <fieldset>
@@ -122,6 +129,9 @@ pub fn frame(
                     </div>
                 </details>
             </header>
+            {is_break_glass.then(|| view! {
+                <p class="break-glass" role="status">{icon(Shape::Warning)} <span><strong>"Break-glass session."</strong>" You are signed in as an emergency administrator; everything you do is recorded as that. Sign out when it is over."</span></p>
+            })}
             <ConnectionBar/>
             <KeyList/>
             {on_page.map(|guide| view! {

@@ -108,6 +108,10 @@ pub fn notice_box(notice: &Notice) -> AnyView {
         Some("decided") => "Your decision is recorded. Its delivery to AWS is shown with the gate.",
         Some("end-bake") => "The end of the bake is recorded. Its delivery to AWS is shown below.",
         Some("rollback") => "The rollback is recorded. Its delivery to AWS is shown below.",
+        Some("session_revoked") => "The session is ended. Pages that are open in it stop at once.",
+        Some("sessions_revoked") => {
+            "All other sessions are ended. Pages that are open in them stop at once."
+        }
         Some("signed-out") => "You are signed out.",
         Some(_) => "Done.",
         None => return ().into_any(),

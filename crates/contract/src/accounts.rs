@@ -1,11 +1,12 @@
 //! How the watching of each account and region goes.
 
 use crate::Moment;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// How it stands with one account and region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountState {
     /// No look has ended yet.
@@ -31,7 +32,7 @@ impl AccountState {
 }
 
 /// One account and region that the settings name, as in the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountHealth {
     /// The account number; `None` until AWS has told that of Switchback's own credentials.
     pub account: Option<String>,

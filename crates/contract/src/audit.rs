@@ -4,7 +4,9 @@ use crate::GapView;
 use crate::Moment;
 use crate::Page;
 use crate::Refusal;
+use crate::reference;
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +14,7 @@ use serde_json::Value;
 pub use switchback_domain::audit::AwsCall;
 
 /// One entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditView {
     /// Its number in the chain.
     pub sequence: i64,
@@ -43,12 +45,14 @@ pub struct AuditView {
 }
 
 /// What of the audit log is asked for. Empty text means no filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AuditFilter {
     /// RFC 3339 time or date: at or after.
+    #[schemars(schema_with = "reference::time_or_date")]
     pub from: Option<String>,
     /// RFC 3339 time or date: before.
+    #[schemars(schema_with = "reference::time_or_date")]
     pub to: Option<String>,
     /// Exactly this actor.
     pub actor: Option<String>,
@@ -63,13 +67,15 @@ pub struct AuditFilter {
     /// From `next_cursor`.
     pub cursor: Option<String>,
     /// 1 to 200, 50 by default.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<u32>,
     /// `again`: verify the chain from its first entry.
+    #[schemars(extend("enum" = ["again", ""]))]
     pub verify: Option<String>,
 }
 
 /// A signed checkpoint, as far as it is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckpointView {
     /// The number of the last entry it covers.
     pub sequence: i64,
@@ -80,7 +86,7 @@ pub struct CheckpointView {
 }
 
 /// How the log is proven.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditProof {
     /// The number of the first entry that is kept; those before were removed by their age.
     pub first: i64,

@@ -3,12 +3,13 @@
 use crate::DeploymentView;
 use crate::PlanView;
 use crate::RequestMark;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 use switchback_domain::moment::Moment;
 
 /// Everything the page shows on which a bake is ended early.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndBakePage {
     /// The deployment.
     pub deployment: DeploymentView,
@@ -21,7 +22,7 @@ pub struct EndBakePage {
 }
 
 /// The end of a bake as it is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndBakeCommand {
     /// Why. Needed.
     pub reason: String,

@@ -1,11 +1,12 @@
 //! What only deployments of the controller `ecs` have.
 
 use crate::ImageView;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// The tasks of a deployment of the controller `ecs`, as last read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskCounts {
     /// Running tasks of the new revision.
     pub new_running: i64,

@@ -9,6 +9,8 @@ mod audit;
 mod bake;
 mod ecs;
 mod guide;
+mod reference;
+mod sign_in;
 mod status;
 
 pub use crate::accounts::AccountHealth;
@@ -24,8 +26,19 @@ pub use crate::guide::GuideHandle;
 pub use crate::guide::GuideView;
 pub use crate::guide::TryView;
 pub use crate::guide::TryWay;
+pub use crate::reference::*;
+pub use crate::sign_in::LocalSignIn;
+pub use crate::sign_in::SessionView;
+pub use crate::sign_in::SessionsPage;
+pub use crate::sign_in::SignInAgain;
+pub use crate::sign_in::SignInDesk;
+pub use crate::sign_in::SignInHandle;
+pub use crate::sign_in::SignInMethod;
+pub use crate::sign_in::SignInView;
+pub use crate::sign_in::WaysIn;
 pub use crate::status::*;
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 use std::sync::Arc;
@@ -131,7 +144,8 @@ impl Refusal {
 }
 
 /// A page of a list. `next_cursor` is opaque and is given back unchanged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
@@ -143,18 +157,20 @@ pub struct Page<T> {
 }
 
 /// Who is signed in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Me {
     /// The user name, or `token:NAME`.
     pub name: String,
-    /// The roles.
+    /// The roles, by their words.
+    #[schemars(with = "Vec<String>")]
     pub roles: Vec<Role>,
-    /// What they may do.
+    /// What they may do, by the verbs' words.
+    #[schemars(with = "Vec<String>")]
     pub verbs: Vec<Verb>,
 }
 
 /// One deployment, as in the API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentView {
     /// Switchback's identifier.
     pub id: String,
@@ -217,7 +233,7 @@ pub struct DeploymentView {
 }
 
 /// A decision at a gate, as in the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DecisionView {
     /// Who.
     pub actor: String,
@@ -230,7 +246,7 @@ pub struct DecisionView {
 }
 
 /// One gate, as in the API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateView {
     /// Switchback's identifier.
     pub id: String,
@@ -277,7 +293,7 @@ pub struct GateView {
 }
 
 /// One service, as in the API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceView {
     /// Switchback's identifier.
     pub id: String,
@@ -328,7 +344,7 @@ pub struct ServiceView {
 }
 
 /// One container's image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageView {
     /// The container's name.
     pub container: String,
@@ -339,7 +355,7 @@ pub struct ImageView {
 }
 
 /// A time in which a revision took traffic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServedView {
     /// From when.
     pub from: Moment,
@@ -350,7 +366,7 @@ pub struct ServedView {
 }
 
 /// How proven a recorded revision is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     /// It took all traffic and no deployment of it was rolled back.
@@ -362,7 +378,7 @@ pub enum Proof {
 }
 
 /// A recorded revision of a service, as in the API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevisionView {
     /// The task definition ARN.
     pub arn: String,
@@ -391,7 +407,7 @@ pub struct RevisionView {
 }
 
 /// A rollback's plan, as in the API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanView {
     /// What the execution must name.
     pub digest: String,
@@ -420,7 +436,7 @@ pub struct PlanView {
 }
 
 /// A rollback that was asked for, as in the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationView {
     /// Its identifier.
     pub id: String,
@@ -582,7 +598,7 @@ pub struct Coverage {
 }
 
 /// What is recorded of one account and region, as in the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionCoverage {
     /// The account number.
     pub account: String,
@@ -603,7 +619,7 @@ pub struct RegionCoverage {
 }
 
 /// How far the import of an account's past is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportView {
     /// Where it stands.
     pub state: ImportState,
@@ -630,7 +646,7 @@ pub struct ImportView {
 }
 
 /// A time in which nobody looked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GapView {
     /// The account number.
     pub account: String,
@@ -735,10 +751,13 @@ pub struct RollbackPage {
     pub plan_refused: Option<Refusal>,
     /// Why the reader may not roll back; `None` when they may.
     pub may_not: Option<String>,
+    /// The reason that the reader typed before they had to sign in again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_reason: Option<String>,
 }
 
 /// What of the history is asked for. Empty text means no filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DeploymentFilter {
     /// The service's name, ARN or identifier.
@@ -746,25 +765,30 @@ pub struct DeploymentFilter {
     /// The account number.
     pub account: Option<String>,
     /// An outcome's word.
+    #[schemars(with = "Option<Outcome>")]
     pub outcome: Option<String>,
     /// A phase's word.
+    #[schemars(with = "Option<Phase>")]
     pub phase: Option<String>,
     /// Part of who began it.
     pub actor: Option<String>,
     /// Part of reason, AWS id, service or revision.
     pub q: Option<String>,
     /// RFC 3339 time or date: started at or after.
+    #[schemars(schema_with = "reference::time_or_date")]
     pub from: Option<String>,
     /// RFC 3339 time or date: started before.
+    #[schemars(schema_with = "reference::time_or_date")]
     pub to: Option<String>,
     /// From `next_cursor`.
     pub cursor: Option<String>,
     /// 1 to 200, 50 by default.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<u32>,
 }
 
 /// Which services are asked for. Empty text means no filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServiceFilter {
     /// Part of the name, the cluster or the ARN.
@@ -776,20 +800,23 @@ pub struct ServiceFilter {
     /// From `next_cursor`.
     pub cursor: Option<String>,
     /// 1 to 200, 50 by default.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<u32>,
 }
 
 /// Which gates are asked for. Empty text means no filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GateFilter {
     /// `open`, `closed` or `all`.
+    #[schemars(extend("enum" = ["open", "closed", "all", ""]))]
     pub state: Option<String>,
     /// Without the open ones that the reader may not decide.
     pub may_decide: bool,
     /// From `next_cursor`.
     pub cursor: Option<String>,
     /// 1 to 200, 50 by default.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<u32>,
 }
 
@@ -806,7 +833,7 @@ pub struct RequestMark {
 }
 
 /// A decision as it is sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DecisionCommand {
     /// Approve or reject.
     pub verdict: Verdict,
@@ -821,7 +848,7 @@ pub struct DecisionCommand {
 }
 
 /// A rollback as it is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RollbackCommand {
     /// A task definition ARN, `FAMILY:NUMBER`, or `previous`.
     pub target: String,

@@ -2,11 +2,12 @@
 
 use crate::AccountHealth;
 use crate::Moment;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// The page Status.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusPage {
     /// The account's clock.
     pub now: Moment,
@@ -17,7 +18,7 @@ pub struct StatusPage {
 }
 
 /// How the watching of one account and region goes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionStatus {
     /// The account number, once AWS told.
     pub account: Option<String>,
@@ -42,7 +43,7 @@ pub struct RegionStatus {
 }
 
 /// The requests to AWS of an account and region in the last hour.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallsView {
     /// Over how many seconds they were counted: an hour, or less after a start.
     pub seconds: i64,
@@ -60,7 +61,7 @@ pub struct CallsView {
 }
 
 /// The requests of one operation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationCallsView {
     /// The IAM action, for example `ecs:DescribeServices`.
     pub operation: String,
@@ -73,7 +74,7 @@ pub struct OperationCallsView {
 }
 
 /// Whether events say where to look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventsState {
     /// No queue is read that could tell of this region, and none came by the webhook.
@@ -89,7 +90,7 @@ pub enum EventsState {
 }
 
 /// What events told of an account and region, since the process that watches it began.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventsView {
     /// How it stands.
     pub state: EventsState,
@@ -112,7 +113,7 @@ pub struct EventsView {
 }
 
 /// A queue of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueView {
     /// Its name.
     pub name: String,
@@ -133,7 +134,7 @@ pub struct QueueView {
 }
 
 /// Events of an account and region that are not watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotWatchedView {
     /// The account number.
     pub account: String,

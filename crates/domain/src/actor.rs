@@ -90,6 +90,9 @@ pub struct Actor {
     /// proxy's. `None` for Switchback itself.
     #[serde(default)]
     pub address: Option<String>,
+    /// The groups that the OpenID Connect provider named at the last sign-in; none for local users and tokens.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 impl Actor {
@@ -99,6 +102,7 @@ impl Actor {
             name: "switchback".to_string(),
             roles: Vec::new(),
             address: None,
+            groups: Vec::new(),
         }
     }
 

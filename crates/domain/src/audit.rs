@@ -9,10 +9,12 @@ use crate::ids::DeploymentId;
 use crate::ids::GateId;
 use crate::ids::OperationId;
 use crate::ids::ServiceId;
+use crate::ids::SessionId;
 use crate::moment::Moment;
 use crate::operation::OperationKind;
 use crate::operation::OperationState;
 use crate::revision::RevisionArn;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -26,6 +28,43 @@ pub enum AuditEvent {
     SignInRefused,
     /// Somebody signed out.
     SignedOut,
+    /// Somebody signed in by the OpenID Connect provider.
+    SignedInByOidc {
+        /// The provider's issuer.
+        issuer: String,
+        /// The provider's name for the person.
+        subject: String,
+        /// The groups that it named.
+        groups: Vec<String>,
+    },
+    /// Somebody came back from the OpenID Connect provider and was refused.
+    SignInByOidcRefused {
+        /// The code of the refusal.
+        code: String,
+    },
+    /// A local administrator signed in while local sign-in is for emergencies only.
+    BreakGlassSignedIn,
+    /// A request that changes something was made in a session of that kind; written before it is carried out.
+    BreakGlassUsed {
+        /// Method and path.
+        request: String,
+    },
+    /// Somebody who was signed in proved again who they are.
+    SignedInAgain,
+    /// A session was ended from another one, or by an administrator.
+    SessionRevoked {
+        /// The session.
+        session: SessionId,
+        /// Whose it was.
+        username: String,
+    },
+    /// All sessions of a user were ended, or all but the one in which that was asked for.
+    SessionsRevoked {
+        /// Whose they were.
+        username: String,
+        /// How many.
+        count: i64,
+    },
     /// A user was made, at first start or by an administrator.
     UserCreated {
         /// The user's name.
@@ -239,6 +278,13 @@ impl AuditEvent {
             AuditEvent::SignedIn => "signed_in",
             AuditEvent::SignInRefused => "sign_in_refused",
             AuditEvent::SignedOut => "signed_out",
+            AuditEvent::SignedInByOidc { .. } => "signed_in_by_oidc",
+            AuditEvent::SignInByOidcRefused { .. } => "sign_in_by_oidc_refused",
+            AuditEvent::BreakGlassSignedIn => "break_glass_signed_in",
+            AuditEvent::BreakGlassUsed { .. } => "break_glass_used",
+            AuditEvent::SignedInAgain => "signed_in_again",
+            AuditEvent::SessionRevoked { .. } => "session_revoked",
+            AuditEvent::SessionsRevoked { .. } => "sessions_revoked",
             AuditEvent::UserCreated { .. } => "user_created",
             AuditEvent::TokenCreated { .. } => "token_created",
             AuditEvent::ServiceDiscovered { .. } => "service_discovered",
@@ -288,8 +334,15 @@ impl AuditEvent {
             AuditEvent::SignedIn
             | AuditEvent::SignInRefused
             | AuditEvent::SignedOut
-            | AuditEvent::SegmentRemoved { .. } => None,
+            | AuditEvent::SegmentRemoved { .. }
+            | AuditEvent::SignInByOidcRefused { .. }
+            | AuditEvent::BreakGlassSignedIn
+            | AuditEvent::SignedInAgain => None,
             AuditEvent::EnvironmentRead { revision } => Some(revision.to_string()),
+            AuditEvent::SignedInByOidc { subject, .. } => Some(subject.clone()),
+            AuditEvent::BreakGlassUsed { request } => Some(request.clone()),
+            AuditEvent::SessionRevoked { username, .. }
+            | AuditEvent::SessionsRevoked { username, .. } => Some(username.clone()),
             AuditEvent::UserCreated { username, .. } => Some(username.clone()),
             AuditEvent::TokenCreated { name, .. } => Some(name.clone()),
             AuditEvent::ServiceDiscovered { service, .. } => Some(service.to_string()),
@@ -322,7 +375,7 @@ impl AuditEvent {
 /// its record arrives some minutes later: look there for the request id among the events of this name, source and
 /// region around this time (CloudTrail user guide, "CloudTrail record contents": `eventSource`, `eventName`,
 /// `awsRegion`, `requestID`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AwsCall {
     /// `codedeploy.amazonaws.com`, `ecs.amazonaws.com`
     pub event_source: String,

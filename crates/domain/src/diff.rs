@@ -1,13 +1,16 @@
 //! What changes between two task definitions, field by field, for people.
 
 use crate::revision::containers;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What kind of field it is, in the order they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldGroup {
     /// A container's image.
@@ -27,7 +30,7 @@ pub enum FieldGroup {
 }
 
 /// One field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// Its kind.
     pub group: FieldGroup,
@@ -40,7 +43,7 @@ pub struct FieldChange {
 }
 
 /// All differences and how many fields are equal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// The fields that differ, grouped and named in order.
     pub changes: Vec<FieldChange>,

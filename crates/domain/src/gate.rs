@@ -6,11 +6,12 @@
 
 use crate::deployment::words;
 use crate::moment::Moment;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// What AWS waits with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateKind {
     /// A CodeDeploy validation hook posted by the relay (aws.md §1.2).
@@ -24,7 +25,7 @@ pub enum GateKind {
 }
 
 /// Where a gate stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateState {
     /// It waits.
@@ -40,7 +41,7 @@ pub enum GateState {
 }
 
 /// One person's verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Let it go on.
@@ -50,7 +51,7 @@ pub enum Verdict {
 }
 
 /// How far a verdict got on its way to AWS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// Committed; AWS has not been told, or it is not known whether it heard.

@@ -54,6 +54,10 @@ id!(
     ServiceId
 );
 id!(
+    /// One session of a browser: `ses-` and 16 hex digits, random. Names the session; what proves it is another number.
+    SessionId
+);
+id!(
     /// One user: `usr-` and 16 hex digits, random.
     UserId
 );
@@ -92,6 +96,13 @@ impl ServiceId {
     /// The identifier of the ECS service with this ARN.
     pub fn derive(service_arn: &str) -> ServiceId {
         ServiceId(derived("svc", &[service_arn]))
+    }
+}
+
+impl SessionId {
+    /// A session's identifier from eight random bytes.
+    pub fn from_random(bytes: [u8; 8]) -> SessionId {
+        SessionId(format!("ses-{}", hex::encode(bytes)))
     }
 }
 

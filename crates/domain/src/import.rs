@@ -9,11 +9,12 @@
 //! What begins after [`the import's bound`](crate::coverage) is the watcher's and never waits for the import.
 
 use crate::deployment::words;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// A part of the list of an account's past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportPart {
     /// What CodeDeploy lists.
@@ -28,7 +29,7 @@ words!(ImportPart {
 });
 
 /// How far the import is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportState {
     /// The list of deployments is read, page by page.

@@ -26,5 +26,6 @@ pub mod plan;
 pub mod previous;
 pub mod revision;
 pub mod service;
+pub mod sign_in;
 pub mod signature;
 pub mod strategy;

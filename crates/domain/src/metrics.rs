@@ -1,11 +1,14 @@
 //! Golden signals of a deployment, old against new, one point a minute.
 
 use crate::moment::Moment;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// Which revision a number belongs to. Old is what served when the deployment started, new is its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The previous revision.
@@ -15,7 +18,9 @@ pub enum Side {
 }
 
 /// What is measured, per target group and minute (aws.md §3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Series {
     /// Requests in the minute (RequestCount, Sum).
@@ -81,7 +86,7 @@ impl Side {
 }
 
 /// One value of one minute. A minute without a value has no point: missing is a gap, never a zero.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricPoint {
     /// The start of the minute.
     pub minute: Moment,

@@ -9,11 +9,12 @@ pub mod update_service;
 
 use crate::deployment::words;
 use crate::ids::OperationId;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// What the operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
     /// Rejects at an open gate: the decision is the effect.
@@ -27,7 +28,7 @@ pub enum OperationKind {
 }
 
 /// Where the operation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationState {
     /// Committed; nothing has been sent.

@@ -28,6 +28,7 @@ use crate::revision::RevisionArn;
 use crate::revision::RevisionStatus;
 use crate::service::DeploymentGroup;
 use crate::service::Service;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
@@ -37,7 +38,7 @@ use serde_json::json;
 pub const DESCRIPTION_PLACEHOLDER: &str = "[switchback <operation>] <your reason>";
 
 /// How one preflight check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PreflightResult {
     /// As it should be.
@@ -51,7 +52,7 @@ pub enum PreflightResult {
 }
 
 /// One preflight check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreflightCheck {
     /// What is checked.
     pub check: String,
@@ -62,7 +63,7 @@ pub struct PreflightCheck {
 }
 
 /// One call to AWS, and the same as a command line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedCall {
     /// `codedeploy` or `ecs`
     pub service: String,

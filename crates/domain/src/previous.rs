@@ -6,6 +6,7 @@
 use crate::deployment::words;
 use crate::moment::Moment;
 use crate::revision::RevisionArn;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -52,7 +53,7 @@ impl PreviousEvidence {
 }
 
 /// Why nothing says what served when a deployment started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PreviousUnknown {
     /// AWS lists no earlier deployment of the group that kept its traffic, and CodeDeploy names none.

@@ -16,6 +16,7 @@ use switchback_domain::ids::DeploymentId;
 use switchback_domain::ids::GateId;
 use switchback_domain::ids::OperationId;
 use switchback_domain::ids::ServiceId;
+use switchback_domain::ids::SessionId;
 use switchback_domain::ids::UserId;
 use switchback_domain::import::ImportPart;
 use switchback_domain::import::ImportState;
@@ -26,6 +27,8 @@ use switchback_domain::operation::OperationState;
 use switchback_domain::previous::PreviousEvidence;
 use switchback_domain::previous::PreviousUnknown;
 use switchback_domain::revision::RevisionArn;
+use switchback_domain::sign_in::SessionTimes;
+use switchback_domain::sign_in::SignInMethod;
 
 /// A deployment as recorded.
 #[derive(Clone, Debug, PartialEq)]
@@ -407,6 +410,67 @@ pub struct UserRecord {
     pub password_hash: String,
     /// The roles.
     pub roles: Vec<Role>,
+}
+
+/// A session of a browser.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Its name.
+    pub id: SessionId,
+    /// SHA-256 of the cookie's text, 64 hex digits.
+    pub token_sha256: String,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// How it was begun.
+    pub method: SignInMethod,
+    /// The groups that the OpenID Connect provider named; none otherwise.
+    pub groups: Vec<String>,
+    /// When it was begun.
+    pub created_at: Moment,
+    /// When it was last used, when freshly proven, and when it ends at the latest.
+    pub times: SessionTimes,
+    /// When it was ended.
+    pub ended_at: Option<Moment>,
+    /// The address it was begun from.
+    pub client_address: String,
+    /// The browser, in a few words.
+    pub user_agent: String,
+    /// What the OpenID Connect provider issued, for signing out there.
+    pub id_token: Option<String>,
+    /// What was typed into a form that needed a fresh sign-in first: its own JSON.
+    pub kept_form: Option<String>,
+}
+
+impl std::fmt::Debug for SessionRecord {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SessionRecord")
+            .field("id", &self.id)
+            .field("user_id", &self.user_id)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A sign-in by OpenID Connect that was begun. What it keeps is worth nothing without the provider's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInFlowRecord {
+    /// SHA-256 of `state`, 64 hex digits.
+    pub state_sha256: String,
+    /// SHA-256 of the cookie of the browser in which it was begun, 64 hex digits.
+    pub browser_sha256: String,
+    /// What the ID token has to repeat.
+    pub nonce: String,
+    /// What proves to the provider that the same server asks for the token.
+    pub pkce_verifier: String,
+    /// The path to go to afterwards.
+    pub return_to: String,
+    /// The session whose holder proves again who they are; `None` for a new one.
+    pub session: Option<SessionId>,
+    /// When it was begun.
+    pub begun_at: Moment,
+    /// Until when it can be ended.
+    pub ends_at: Moment,
 }
 
 /// An API token.

@@ -28,12 +28,25 @@ impl Store {
         record(row)
     }
 
-    /// How many users there are.
+    /// The user with this identifier.
+    pub async fn user_fetch_by_id(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
+        let row: Option<UserRow> =
+            sqlx::query_as("select id, username, password_hash, roles from users where id = $1")
+                .bind(id.as_str())
+                .fetch_optional(&self.reader)
+                .await
+                .doing("reading a user")?;
+        record(row)
+    }
+
+    /// How many local users there are.
     pub async fn user_count(&self) -> Result<i64, StoreError> {
-        let (count,): (i64,) = sqlx::query_as("select count(*) from users")
-            .fetch_one(&self.reader)
-            .await
-            .doing("counting the users")?;
+        let (count,): (i64,) = sqlx::query_as(
+            "select count(*) from users where id not in (select user_id from oidc_identities)",
+        )
+        .fetch_one(&self.reader)
+        .await
+        .doing("counting the users")?;
         Ok(count)
     }
 

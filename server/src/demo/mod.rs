@@ -11,6 +11,7 @@ mod plug;
 mod progress;
 
 use crate::config::Config;
+use crate::config::SignIn;
 use crate::demo::guide::DemoGuide;
 use crate::demo::plug::Plug;
 use crate::demo::plug::Separate;
@@ -302,6 +303,7 @@ impl Desk {
             polling: self.polling,
             sealing: SealingSettings::default(),
             relay_secret: Some(SecretString::from(self.relay_secret)),
+            sign_in: SignIn::default(),
             guide: Some(self.guide),
         })
     }

@@ -94,7 +94,7 @@ async fn a_plan_is_made_anew_and_kept_nowhere() {
         assert_eq!(answer.json()["digest"], digest);
     }
     let refused = world.keyed(path, "k2", r#"{"target":"current"}"#).await;
-    assert_eq!(refused.problem(), (409, "is_current".to_string()));
+    assert_eq!(refused.problem(), (409, "already_serving".to_string()));
     for key in ["k1", "k2"] {
         let kept = world.deps.store.idempotency_fetch("token:ci", key).await;
         assert!(kept.unwrap().is_none(), "{key}");

@@ -103,6 +103,7 @@ impl Log {
             ..AuditFilter::default()
         };
         let actor = Actor {
+            groups: Vec::new(),
             name: "vera".to_string(),
             roles: vec![Role::Viewer],
             address: None,

@@ -3,8 +3,11 @@
 mod acts;
 mod bundles;
 mod demo_routes;
+mod openapi;
 mod problems;
 mod route_table;
+mod safety;
+mod sessions;
 mod signing_in;
 mod streams;
 
@@ -25,6 +28,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -37,6 +41,7 @@ use switchback_domain::actor::Actor;
 use switchback_domain::event::EventHint;
 use switchback_domain::signature;
 use switchback_store::AuditQuery;
+use switchback_store::records::SessionRecord;
 use tempfile::TempDir;
 use tokio_stream::StreamExt;
 use tower::ServiceExt;
@@ -395,7 +400,7 @@ impl Console for FakeConsole {
         if target == "current" {
             return Err(Refusal::new(
                 RefusalKind::Conflict,
-                "is_current",
+                "already_serving",
                 "It serves.",
             ));
         }
@@ -492,7 +497,12 @@ impl Console for FakeConsole {
         _: AuditFilter,
         _: AuditExportForm,
     ) -> Result<Box<dyn AuditExport>, Refusal> {
-        self.nothing("export")
+        self.actor()?;
+        Err(Refusal::new(
+            RefusalKind::Invalid,
+            "bundle_filtered",
+            "There is nothing to export here.",
+        ))
     }
 }
 
@@ -508,6 +518,8 @@ struct World {
     router: Router,
     deps: Deps,
     work: Arc<FakeWork>,
+    /// How many seconds the server's clock is ahead of the machine's.
+    later: Arc<AtomicI64>,
     _folder: TempDir,
 }
 
@@ -562,7 +574,9 @@ impl Answer {
             .map(|value| value.to_str().unwrap());
         let cookie = set
             .into_iter()
-            .find(|cookie| cookie.starts_with(session::COOKIE))
+            .find(|cookie| {
+                cookie.starts_with(session::COOKIE) || cookie.starts_with(session::SECURE_COOKIE)
+            })
             .expect("a session cookie");
         cookie.split(';').next().unwrap().to_string()
     }
@@ -581,6 +595,15 @@ async fn world_of(
     public_url: Option<&str>,
     guide: Option<Arc<dyn Offers>>,
 ) -> World {
+    world_of_all(relay_secret, public_url, guide, SignIn::default()).await
+}
+
+async fn world_of_all(
+    relay_secret: Option<&str>,
+    public_url: Option<&str>,
+    guide: Option<Arc<dyn Offers>>,
+    sign_in: SignIn,
+) -> World {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("switchback.db").display());
     let store = Store::open(&url).await.unwrap();
@@ -592,6 +615,7 @@ async fn world_of(
     let users = [
         user("dana", &[Role::Approver, Role::Operator]),
         user("vera", &[Role::Viewer]),
+        user("ada", &[Role::Admin]),
     ];
     let token = NewToken {
         name: "ci".to_string(),
@@ -610,7 +634,15 @@ async fn world_of(
         .unwrap();
 
     let work = Arc::new(FakeWork::default());
-    let clock = run::machine_clock();
+    let later = Arc::new(AtomicI64::new(0));
+    let clock: MomentSource = {
+        let (machine, later) = (run::machine_clock(), later.clone());
+        Arc::new(move || machine().plus_seconds(later.load(Ordering::SeqCst)))
+    };
+    let provider = sign_in
+        .oidc
+        .clone()
+        .map(|oidc| Arc::new(Provider::new(oidc, clock.clone()).unwrap()));
     let deps = Deps::new(Wiring {
         consoles: Arc::new(FakeConsoles(work.clone())),
         store,
@@ -621,6 +653,8 @@ async fn world_of(
         ])),
         relay_secret: relay_secret.map(SecretString::from),
         public_url: public_url.map(|url| url.parse().unwrap()),
+        sign_in,
+        provider,
         watches: true,
         look_limit: Duration::from_secs(300),
         guide,
@@ -631,6 +665,7 @@ async fn world_of(
         router: router(deps.clone()),
         deps,
         work,
+        later,
         _folder: folder,
     }
 }
@@ -669,11 +704,14 @@ impl World {
             .await
             .into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        Answer {
+        let answer = Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
-        }
+        };
+        openapi::hold(method, path, &answer);
+        safety::hold(method, path, &answer);
+        answer
     }
 
     async fn get(&self, path: &str, cookie: &str) -> Answer {
@@ -733,6 +771,12 @@ impl World {
             answer.body
         );
         answer.cookie()
+    }
+
+    async fn sessions_of(&self, username: &str) -> Vec<SessionRecord> {
+        let store = &self.deps.store;
+        let user = store.user_fetch_by_name(username).await.unwrap().unwrap();
+        store.session_list(&user.id).await.unwrap()
     }
 
     async fn audit_words(&self) -> Vec<String> {

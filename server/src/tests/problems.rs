@@ -20,7 +20,7 @@ async fn the_api_refuses_in_problem_documents() {
             "not_found",
         ),
         ("GET", "/api/v1/nothing", vec![], "", 404, "not_found"),
-        ("GET", "/api", vec![], "", 404, "not_found"),
+        ("GET", "/api/v1", vec![], "", 404, "not_found"),
         (
             "DELETE",
             "/api/v1/me",

@@ -119,7 +119,7 @@ async fn signing_in_and_out() {
         "HttpOnly",
         "SameSite=Lax",
         "Path=/",
-        "Max-Age=43200",
+        "Max-Age=86400",
     ] {
         assert!(set.contains(part), "{set}");
     }
@@ -161,7 +161,7 @@ async fn signing_in_and_out() {
         "twice is no error"
     );
     assert_eq!(
-        world.audit_words().await[3..],
+        world.audit_words().await[4..],
         [
             "dana sign_in_refused",
             "nobody sign_in_refused",
@@ -285,7 +285,20 @@ async fn behind_https_cookies_say_so() {
         )
         .await;
     assert_eq!(answer.status, 303);
-    assert!(answer.header(header::SET_COOKIE).contains("Secure"));
+    let set = answer.header(header::SET_COOKIE);
+    assert!(
+        set.starts_with("__Host-switchback_session=") && set.contains("; Secure"),
+        "{set}"
+    );
+    assert!(
+        set.contains("; Path=/;") && !set.contains("Domain"),
+        "{set}"
+    );
+    // The name without the prefix, which another host of the domain could set, is not read.
+    let cookie = answer.cookie();
+    assert_eq!(world.get("/api/v1/me", &cookie).await.status, 200);
+    let unprefixed = cookie.replace("__Host-", "");
+    assert_eq!(world.get("/api/v1/me", &unprefixed).await.status, 401);
     assert_eq!(
         answer.header(header::STRICT_TRANSPORT_SECURITY),
         "max-age=31536000"

@@ -232,10 +232,13 @@ struct Listening {
 impl World {
     async fn listen(&self, headers: &[(&str, &str)]) -> Listening {
         let bearer = format!("Bearer {TOKEN}");
+        let by_cookie = headers.iter().any(|(name, _)| *name == "cookie");
         let headers: Vec<(&str, &str)> = headers
             .iter()
             .copied()
             .chain([("authorization", &*bearer)])
+            // A token goes before a cookie.
+            .filter(|(name, _)| *name != "authorization" || !by_cookie)
             .collect();
         let response = self.response("GET", "/api/v1/events", &headers, "").await;
         assert_eq!(response.status(), 200);
@@ -260,7 +263,12 @@ impl World {
         let deps = self.deps.clone();
         tokio::spawn(async move {
             deps.feed
-                .run(deps.store.clone(), deps.consoles.clone(), deps.stop.clone())
+                .run(
+                    deps.store.clone(),
+                    deps.consoles.clone(),
+                    || deps.now(),
+                    deps.stop.clone(),
+                )
                 .await
         });
     }
@@ -364,8 +372,9 @@ async fn streams_end_with_the_server() {
 async fn what_was_proven_is_asked_again() {
     let world = world().await;
     let cookie = world.sign_in("dana").await;
-    let id = cookie.split('=').nth(1).unwrap().parse().unwrap();
-    let proof = front::Proof::Session(id);
+    let headers = HeaderMap::from_iter([(header::COOKIE, cookie.parse().unwrap())]);
+    let proof = session::caller(&world.deps, &headers).await.unwrap().proof;
+    assert!(matches!(proof, front::Proof::Session(_)));
     assert!(session::still_holds(&world.deps, &proof).await.unwrap());
     world.form("/sign-out", &cookie, &[]).await;
     assert!(!session::still_holds(&world.deps, &proof).await.unwrap());
@@ -379,5 +388,22 @@ async fn what_was_proven_is_asked_again() {
         !session::still_holds(&world.deps, &token("other"))
             .await
             .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn the_stream_of_a_session_that_is_ended_ends_at_once() {
+    let world = world().await;
+    world.run_feed();
+    let (mine, other) = (world.sign_in("dana").await, world.sign_in("dana").await);
+    let mut ended = world.listen(&[("cookie", &other)]).await;
+    let mut stays = world.listen(&[("cookie", &mine)]).await;
+    assert!(ended.until("event: clock").await && stays.until("event: clock").await);
+    world.form("/sessions/revoke-others", &mine, &[]).await;
+    assert!(!ended.until("never written").await, "the stream ends");
+    let gate = world.change("gate-after").await;
+    assert!(
+        stays.until(&format!("id: {gate}\n")).await,
+        "the other one goes on"
     );
 }

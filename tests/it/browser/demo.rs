@@ -27,16 +27,19 @@ use crate::world::read_ready;
 /// The demo has lived through a month and is looked at after that; a loaded machine takes its time.
 const A_WHILE: Duration = Duration::from_secs(60);
 
-struct Demo {
+/// A demo that runs.
+pub struct Demo {
     process: Process,
-    api: Api,
+    /// Switchback, as the administrator's token sees it.
+    pub api: Api,
     account: Account,
     users: Vec<Value>,
     _folder: TempDir,
 }
 
 impl Demo {
-    async fn start(arguments: &[&str]) -> Demo {
+    /// Starts one with these arguments.
+    pub async fn start(arguments: &[&str]) -> Demo {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ready = folder.path().join("ready.json");
         let mut command = machine::switchback();
@@ -74,14 +77,15 @@ impl Demo {
     }
 
     /// The name and password of the first user with exactly these roles.
-    fn user(&self, roles: Value) -> (String, String) {
+    pub fn user(&self, roles: Value) -> (String, String) {
         let found = self.users.iter().find(|user| user["roles"] == roles);
         let found = found.unwrap_or_else(|| panic!("nobody is {roles}: {:?}", self.users));
         let text = |member: &str| found[member].as_str().unwrap_or_default().to_string();
         (text("username"), text("password"))
     }
 
-    async fn open_gate(&self) -> Value {
+    /// Waits until a gate is open.
+    pub async fn open_gate(&self) -> Value {
         until("a gate is open", A_WHILE, async || {
             let open = self.api.items("/gates?state=open").await;
             open.first()
@@ -91,7 +95,8 @@ impl Demo {
         .await
     }
 
-    fn finish(self) {
+    /// Ends it; it must not have logged an error.
+    pub fn finish(self) {
         assert_no_errors(&self.process.output());
     }
 }

@@ -1,10 +1,11 @@
 //! Journeys in a browser. `cargo xtask test --no-browser` leaves this module out.
 
 mod bake;
-mod demo;
+pub mod demo;
 mod ecs;
 mod every_page;
 mod gates;
+mod hostile;
 mod importing;
 mod keys;
 mod outages;
@@ -13,3 +14,4 @@ mod phone;
 mod replicas;
 mod rollbacks;
 mod signing_in;
+mod single_sign_on;

@@ -99,6 +99,12 @@ pub fn all(subjects: &Subjects) -> Vec<Page> {
         ),
         live("audit", "/audit".to_string(), "Chain verified"),
         live("status", "/status".to_string(), "Calls to AWS"),
+        live("api", "/api".to_string(), "Codes of problems"),
+        live(
+            "sessions",
+            "/sessions".to_string(),
+            "This session, in use now",
+        ),
     ]
 }
 

@@ -611,6 +611,7 @@ impl Console for Desk {
             plan,
             plan_refused,
             may_not: self.may_not(Verb::RollBack),
+            kept_reason: None,
         })
     }
 

@@ -21,3 +21,4 @@ mod round_trips;
 mod samples;
 mod sealing;
 mod sessions;
+mod sign_in_flows;
