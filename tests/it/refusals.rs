@@ -113,7 +113,7 @@ async fn hooks_that_cannot_be_trusted_open_nothing() {
     post_hook(&nobody, &sign(&huge), &huge)
         .await
         .refused(413, "body_too_large");
-    let large = format!("{{\"DeploymentId\":\"{}\"}}", "d".repeat(5_000));
+    let large = format!("{{\"DeploymentId\":\"{}\"}}", "d".repeat(70_000));
     post_hook(&nobody, &sign(&large), &large)
         .await
         .refused(413, "body_too_large");

@@ -26,7 +26,6 @@ use switchback_domain::audit::chain_hash;
 use switchback_domain::audit::chain_start;
 use switchback_domain::audit_proof::Fault;
 use switchback_domain::checkpoint::CheckpointWalk;
-use switchback_domain::checkpoint::PublicKey;
 use switchback_domain::digest::Digest;
 use switchback_domain::digest::canonical_json;
 use switchback_domain::ids::ServiceId;
@@ -190,9 +189,8 @@ impl Store {
         if walk.fault.is_some() {
             return Ok(true);
         }
-        let keys = self.audit_key_list().await?;
         let begins = match walk.verified {
-            0 => self.walk_begins(walk, &keys).await?,
+            0 => self.walk_begins(walk).await?,
             _ => self.walk_goes_on(walk).await?,
         };
         if !begins {
@@ -204,10 +202,7 @@ impl Store {
         let at_the_end = i64::try_from(page.len()).unwrap_or(i64::MAX) < VERIFY_PAGE;
         let hashes = walk.take(page);
         // What a checkpoint says about entries before a fault is the earlier news.
-        if let Some(fault) = self
-            .checkpoints_hold(walk, &keys, &hashes, at_the_end)
-            .await?
-        {
+        if let Some(fault) = self.checkpoints_hold(walk, &hashes, at_the_end).await? {
             walk.fault = Some(fault);
         }
         Ok(at_the_end || walk.fault.is_some())
@@ -227,11 +222,7 @@ impl Store {
     }
 
     /// Whether the log begins with its first entry, or behind a removal that is told of and covered by a checkpoint.
-    async fn walk_begins(
-        &self,
-        walk: &mut ChainWalk,
-        keys: &[PublicKey],
-    ) -> Result<bool, StoreError> {
+    async fn walk_begins(&self, walk: &mut ChainWalk) -> Result<bool, StoreError> {
         let first = self.audit_first().await?;
         if first == 1 {
             return Ok(true);
@@ -264,6 +255,7 @@ impl Store {
             ..AuditQuery::default()
         };
         let told = self.audit_list(&query).await?.pop();
+        let keys = self.audit_key_list().await?;
         let is_signed = keys.iter().any(|key| checkpoint.is_signed_by(key));
         let is_told =
             told.is_some_and(|record| tells_of_removal(&record.entry.event, first, &checkpoint));
@@ -294,7 +286,6 @@ impl Store {
     async fn checkpoints_hold(
         &self,
         walk: &mut ChainWalk,
-        keys: &[PublicKey],
         hashes: &BTreeMap<i64, Digest>,
         at_the_end: bool,
     ) -> Result<Option<Fault>, StoreError> {
@@ -303,6 +294,8 @@ impl Store {
                 .checkpoint_list(walk.checkpoints.sequence, VERIFY_PAGE)
                 .await?;
             let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < VERIFY_PAGE;
+            // Read after the checkpoints: a key is there before the first that it signs, which may be a moment old.
+            let keys = self.audit_key_list().await?;
             for checkpoint in page {
                 let sequence = checkpoint.sequence;
                 if sequence > walk.verified {
@@ -316,7 +309,7 @@ impl Store {
                         Fault::at(walk.verified + 1, what)
                     }));
                 }
-                if let Err(what) = walk.checkpoints.step(&checkpoint, keys) {
+                if let Err(what) = walk.checkpoints.step(&checkpoint, &keys) {
                     return Ok(Some(Fault::at(sequence, what)));
                 }
                 let hash = match hashes.get(&sequence) {
